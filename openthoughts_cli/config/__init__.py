@@ -1,0 +1,1 @@
+"""The config models that all commands share."""

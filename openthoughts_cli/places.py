@@ -1,0 +1,27 @@
+"""Where things live on this machine: the cache, the subsets and the runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["cache_dir", "runs_dir", "subsets_dir"]
+
+
+def cache_dir() -> Path:
+    """The directory for what can be fetched or made again: `$OT_CACHE`, else the user's cache."""
+    if chosen := os.environ.get("OT_CACHE"):
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("openthoughts-cli", appauthor=False))
+
+
+def subsets_dir() -> Path:
+    """The directory that holds subsets by name: `$OT_SUBSETS`, else `./subsets`."""
+    return Path(os.environ.get("OT_SUBSETS", "subsets")).expanduser()
+
+
+def runs_dir() -> Path:
+    """The directory that holds runs by id: `$OT_RUNS`, else `./runs`."""
+    return Path(os.environ.get("OT_RUNS", "runs")).expanduser()
