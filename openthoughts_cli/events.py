@@ -108,6 +108,7 @@ class CheckpointSaved(Event):
 
     name: str
     next_step: int
+    epoch: float
     state_path: str | None
     sampler_path: str | None
     final: bool = False
@@ -145,10 +146,10 @@ class EvalDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunFinished(Event):
-    """The run ended: done, interrupted or failed."""
+    """The run ended: done, interrupted, failed, or stopped by the money limit."""
 
     run_id: str
-    status: Literal["done", "interrupted", "failed"]
+    status: Literal["done", "interrupted", "failed", "budget"]
     steps: int
     seconds: float
 

@@ -1,0 +1,43 @@
+"""One process at a time in a run's directory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+
+from filelock import FileLock, Timeout
+
+from openthoughts_cli.errors import ConflictError
+from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.store import as_storage_errors, write_whole
+
+__all__ = ["locked"]
+
+
+@contextlib.contextmanager
+def locked(run: RunDirectory) -> Iterator[None]:
+    """Hold the run for this process; the system frees it however the process ends.
+
+    Raises:
+        ConflictError: another process holds it, with its pid and host.
+    """
+    with as_storage_errors(run.path):
+        run.path.mkdir(parents=True, exist_ok=True)
+    owner = run.path / ".owner"
+    lock = FileLock(run.lock_path, timeout=0)
+    try:
+        with as_storage_errors(run.lock_path):
+            lock.acquire()
+    except Timeout:
+        who = owner.read_text().strip() if owner.exists() else "another process"
+        raise ConflictError(
+            f"{run.path} is in use by {who}",
+            hint="wait for it to end, or give this run another name (--run-name)",
+        ) from None
+    try:
+        write_whole(owner, f"pid {os.getpid()} on {socket.gethostname()}\n")
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,124 @@
+"""The append-only log of a run, and reading it back.
+
+The log is a listener: synchronous and first. Each line carries the `attempt` that wrote it; after a
+crash some steps are done again, and readers keep the newest line of each step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from openthoughts_cli.events import (
+    CheckpointSaved,
+    EvalDone,
+    EvalProgress,
+    EvalStarted,
+    Event,
+    Notice,
+    RunFinished,
+    RunStarted,
+    StageDone,
+    StageProgress,
+    StageStarted,
+    StepDone,
+)
+from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.store import append_line, read_lines
+
+__all__ = ["RunLog", "eval_metrics", "next_attempt", "run_status", "step_metrics"]
+
+_NOT_LOGGED = (StageProgress, EvalProgress)
+_KINDS: dict[type[Event], str] = {
+    Notice: "notice",
+    StageStarted: "stage_started",
+    StageDone: "stage_done",
+    RunStarted: "run_started",
+    StepDone: "step",
+    CheckpointSaved: "checkpoint",
+    EvalStarted: "eval_started",
+    EvalDone: "eval_done",
+    RunFinished: "run_finished",
+}
+
+
+class RunLog:
+    """Writes the events of one attempt at a run."""
+
+    def __init__(self, run: RunDirectory, attempt: int) -> None:
+        self._run = run
+        self.attempt = attempt
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, _NOT_LOGGED):
+            return
+        self._append_event(event)
+        if isinstance(event, StepDone):
+            append_line(self._run.metrics_path, self._step_line(event))
+        elif isinstance(event, EvalDone):
+            append_line(self._run.metrics_path, self._eval_line(event))
+
+    def _append_event(self, event: Event) -> None:
+        fields = asdict(event)
+        fields.pop("record", None)  # an evaluation's record stands in its own directory
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        kind = _KINDS.get(type(event), type(event).__name__)
+        line = {"event": kind, "time": stamp, "attempt": self.attempt, **fields}
+        append_line(self._run.events_path, line)
+
+    def _step_line(self, event: StepDone) -> dict[str, Any]:
+        return {
+            "step": event.step,
+            "epoch": event.epoch,
+            "progress": event.step / event.total_steps,
+            "learning_rate": event.learning_rate,
+            "num_tokens": event.num_tokens,
+            "num_loss_tokens": event.num_loss_tokens,
+            "train_mean_nll": event.train_mean_nll,
+            "time/step": event.seconds,
+            **event.extra,
+            "attempt": self.attempt,
+        }
+
+    def _eval_line(self, event: EvalDone) -> dict[str, Any]:
+        scores = {f"eval/{event.benchmark}/{name}": value for name, value in event.metrics.items()}
+        return {"step": event.step, **scores, "attempt": self.attempt}
+
+
+def next_attempt(run: RunDirectory) -> int:
+    """1 for a new run, else one more than the newest in its log."""
+    attempts = [line.get("attempt", 0) for line in read_lines(run.events_path)]
+    return max((a for a in attempts if isinstance(a, int)), default=0) + 1
+
+
+def step_metrics(run: RunDirectory) -> list[dict[str, Any]]:
+    """One record a training step, ascending, the newest attempt's where several did the step."""
+    newest: dict[int, dict[str, Any]] = {}
+    for line in read_lines(run.metrics_path):
+        if "train_mean_nll" in line and isinstance(line.get("step"), int):
+            newest[line["step"]] = line
+    return [newest[step] for step in sorted(newest)]
+
+
+def eval_metrics(run: RunDirectory) -> dict[str, list[tuple[int, dict[str, float]]]]:
+    """Benchmark -> [(step, its metrics)], ascending in the step, the newest line of each."""
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for line in read_lines(run.metrics_path):
+        step = line.get("step")
+        for key, value in line.items():
+            parts = key.split("/", 2)
+            if len(parts) == 3 and parts[0] == "eval" and isinstance(step, int):
+                found.setdefault(parts[1], {}).setdefault(step, {})[parts[2]] = value
+    return {name: sorted(by_step.items()) for name, by_step in found.items()}
+
+
+def run_status(run: RunDirectory) -> str:
+    """`done`, `interrupted`, `failed`, `budget`, or `unfinished` when the log just stops."""
+    status = "unfinished"
+    for line in read_lines(run.events_path):
+        if line.get("event") == "run_finished":
+            status = str(line.get("status"))
+        elif line.get("event") == "run_started":
+            status = "unfinished"
+    return status

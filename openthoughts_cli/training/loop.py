@@ -1,0 +1,198 @@
+"""The training loop: pipelined, stoppable at every step, with evaluations alongside.
+
+Batch N+1 is queued at the engine before N is awaited. A save is queued directly behind the
+optimiser step whose weights it stores, and is recorded with the position that comes next. Nothing
+that was queued is ever cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypeVar
+
+import numpy as np
+
+from openthoughts_cli.config.train import TrainConfig
+from openthoughts_cli.engine.base import AdamParams, Datum, ForwardResult, OptimResult, Trainer
+from openthoughts_cli.errors import BudgetError
+from openthoughts_cli.events import CheckpointSaved, Listener, StepDone
+from openthoughts_cli.training.curriculum import Batch
+from openthoughts_cli.training.examples import Packed, collate
+from openthoughts_cli.training.saving import Saver
+from openthoughts_cli.training.schedule import learning_rate_at
+from openthoughts_cli.training.stop import StopRequest
+
+__all__ = ["Ended", "TrainingLoop"]
+
+Ended: TypeAlias = Literal["done", "interrupted", "budget"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    """A step that the engine has been asked for."""
+
+    step: int
+    batch: Batch
+    learning_rate: float
+    forward_backward: Awaitable[ForwardResult]
+    optim_step: Awaitable[OptimResult]
+
+
+class TrainingLoop:
+    """Runs the steps `first_step`..len(batches) on a trainer.
+
+    Args:
+        peak_learning_rate: the config's rate, `auto` resolved.
+        evals_due: which benchmarks the weights after a step are measured on.
+        on_checkpoint: called once a checkpoint is stored, in the order of the steps.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        config: TrainConfig,
+        *,
+        packed: Sequence[Packed],
+        batches: Sequence[Batch],
+        peak_learning_rate: float,
+        evals_due: Callable[[int], Sequence[str]],
+        on_checkpoint: Callable[[CheckpointSaved], None],
+        stop: StopRequest,
+        listener: Listener,
+        attempt: int = 1,
+        first_step: int = 1,
+    ) -> None:
+        self._trainer = trainer
+        self._config = config
+        self._packed = packed
+        self._batches = batches
+        self._peak = peak_learning_rate
+        self._evals_due = evals_due
+        self._stop = stop
+        self._listener = listener
+        self._first_step = first_step
+        self._queued: deque[_Queued] = deque()
+        self._last_known = 0.0
+        self._saver = Saver(
+            trainer, config, listener=listener, attempt=attempt, on_checkpoint=on_checkpoint
+        )
+
+    async def run(self) -> Ended:
+        """Train until the last step, a stop request, or the money limit.
+
+        However it ends, all that was queued is awaited, recorded and saved first.
+        """
+        self._last_known = time.monotonic()
+        ended: Ended = "done"
+        async with self._saver:
+            step = self._first_step
+            ahead = self._collate_ahead(step)
+            while step <= len(self._batches):
+                data = await ahead
+                if self._stop.requested:
+                    ended = "interrupted"
+                    break
+                try:
+                    self._queue(step, data)
+                except BudgetError:
+                    ended = "budget"
+                    break
+                ahead = self._collate_ahead(step + 1)
+                self._save_if_due(step)
+                step += 1
+                if len(self._queued) >= self._config.pipeline_depth:
+                    await self._settle_oldest()
+            if ended != "done" and step > self._first_step:
+                self._saver.save(step - 1, self._epoch_after(step - 1), state=True)
+            while self._queued:
+                await self._settle_oldest()
+        return ended
+
+    def _collate_ahead(self, step: int) -> asyncio.Future[list[Datum]]:
+        """The step's data, made in a thread while the engine works on earlier steps."""
+        if step > len(self._batches):
+            return asyncio.get_running_loop().create_future()
+        rows = [self._packed[row] for row in self._batches[step - 1].rows]
+        return asyncio.ensure_future(
+            asyncio.to_thread(collate, rows, self._config.loss_normalization)
+        )
+
+    def _queue(self, step: int, data: list[Datum]) -> None:
+        config = self._config
+        rate = learning_rate_at(
+            step,
+            total_steps=len(self._batches),
+            peak=self._peak,
+            schedule=config.lr_schedule,
+            warmup_steps=config.warmup_steps,
+        )
+        adam = AdamParams(
+            learning_rate=rate,
+            beta1=config.adam_beta1,
+            beta2=config.adam_beta2,
+            eps=config.adam_eps,
+            weight_decay=config.weight_decay,
+            grad_clip_norm=config.grad_clip_norm,
+        )
+        forward_backward = self._trainer.forward_backward(data)
+        optim_step = self._trainer.optim_step(adam)
+        self._queued.append(
+            _Queued(step, self._batches[step - 1], rate, forward_backward, optim_step)
+        )
+
+    def _save_if_due(self, step: int) -> None:
+        final = step == len(self._batches)
+        every = self._config.save_every
+        state = final or (every > 0 and step % every == 0)
+        evals = tuple(self._evals_due(step))
+        if state or evals:
+            self._saver.save(
+                step,
+                self._epoch_after(step),
+                state=state,
+                sampler=bool(evals) or final,
+                final=final,
+            )
+
+    def _epoch_after(self, step: int) -> float:
+        return self._batches[step - 1].epoch
+
+    async def _settle_oldest(self) -> None:
+        queued = self._queued.popleft()
+        result = await _kept(queued.forward_backward)
+        optim = await _kept(queued.optim_step)
+        now = time.monotonic()
+        seconds, self._last_known = now - self._last_known, now
+        rows = [self._packed[row] for row in queued.batch.rows]
+        loss_tokens = sum(row.num_loss_tokens for row in rows)
+        self._listener(
+            StepDone(
+                step=queued.step,
+                total_steps=len(self._batches),
+                epoch=queued.batch.epoch,
+                learning_rate=queued.learning_rate,
+                num_tokens=sum(row.num_tokens for row in rows),
+                num_loss_tokens=loss_tokens,
+                train_mean_nll=_nll_sum(result, rows) / loss_tokens,
+                seconds=seconds,
+                extra={f"optim/{name}": value for name, value in optim.metrics.items()},
+            )
+        )
+
+
+def _nll_sum(result: ForwardResult, rows: Sequence[Packed]) -> float:
+    """Nats over the loss tokens of the batch, whatever weights it was trained with."""
+    return -sum(
+        float(np.sum(logprobs[-row.num_loss_tokens :], dtype=np.float64))
+        for logprobs, row in zip(result.logprobs, rows, strict=True)
+    )
+
+
+async def _kept(request: Awaitable[T]) -> T:
+    """Await a queued request; cancelling the waiter leaves the request alone."""
+    return await asyncio.shield(asyncio.ensure_future(request))
