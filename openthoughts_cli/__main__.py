@@ -1,0 +1,19 @@
+"""The entry point: run the command line, and turn whatever ends it into a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run `ot` with `args` (default: the process's) and return the exit code."""
+    from openthoughts_cli.cli.boundary import run
+
+    return run(list(sys.argv[1:] if args is None else args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

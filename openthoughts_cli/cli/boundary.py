@@ -1,0 +1,112 @@
+"""The one place where a failure becomes a line for a person and an exit code.
+
+OtError                   error: and hint:, the class's exit code
+usage error of the parser error: and hint:, exit 2
+Ctrl-C, SIGTERM           one line, exit 130
+reader of stdout has gone quiet, exit 0
+anything else             a crash file without secrets, its path, exit 1
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from openthoughts_cli.cli.console import current_console
+from openthoughts_cli.errors import OtError
+
+__all__ = ["run"]
+
+INTERRUPTED = 130
+
+
+def run(args: list[str]) -> int:
+    """Run the root command and return the exit code; nothing is raised, not even SystemExit."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or pipe that cannot show a character shows "?" and not a traceback.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        with _terminate_like_interrupt():
+            code = _run_command(args)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _close_quietly(sys.stdout)
+        return 0
+    return code
+
+
+def _run_command(args: list[str]) -> int:
+    import typer
+    from typer.exceptions import Abort, TyperException
+
+    from openthoughts_cli.cli.app import app
+
+    try:
+        code = typer.main.get_command(app).main(args, prog_name="ot", standalone_mode=False)
+    except OtError as error:
+        current_console().error(error.message, error.hint)
+        return error.exit_code
+    except TyperException as error:
+        return _usage_error(error, args)
+    except (KeyboardInterrupt, Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise BrokenPipeError from stop
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except Exception as error:  # noqa: BLE001 - the boundary: a bug becomes a crash file
+        from openthoughts_cli.cli.crash import write_crash_file
+
+        place = write_crash_file(error, args)
+        current_console().error(
+            f"unexpected {type(error).__name__}: {error}",
+            f"this is a bug in ot; the details, without secrets, are in {place}",
+        )
+        return 1
+    if code == INTERRUPTED:
+        # Typer turns KeyboardInterrupt into this code without a word.
+        current_console().error("interrupted")
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: Any, args: list[str]) -> int:
+    from openthoughts_cli.cli.usage import explain_usage_error
+
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return int(error.exit_code)  # the help is on the screen already
+    message, hint = explain_usage_error(error, args)
+    current_console().error(message, hint)
+    return int(error.exit_code)
+
+
+@contextlib.contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """SIGTERM unwinds the stack as Ctrl-C does, so that nothing half-written stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _close_quietly(stream: Any) -> None:
+    """Point a broken stdout at nothing, or Python complains when it flushes it at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
