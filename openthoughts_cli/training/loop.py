@@ -94,6 +94,7 @@ class TrainingLoop:
             ahead = self._collate_ahead(step)
             while step <= len(self._batches):
                 data = await ahead
+                self._saver.raise_if_failed()
                 if self._stop.requested:
                     ended = "interrupted"
                     break

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.engine.base import Trainer
+from openthoughts_cli.errors import OtError
 from openthoughts_cli.events import CheckpointSaved, Listener
 
 __all__ = ["Saver", "checkpoint_name"]
@@ -58,10 +60,25 @@ class Saver:
         self._worker = asyncio.create_task(self._report_in_order())
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        del kind, trace
         self._saves.put_nowait(None)
-        if self._worker is not None:
+        if self._worker is None:
+            return
+        if error is None:
             await self._worker
+            return
+        if not isinstance(error, OtError):
+            self._worker.cancel()  # the second Ctrl-C: nobody waits for the saves any more
+        with contextlib.suppress(OtError, asyncio.CancelledError):
+            await self._worker
+
+    def raise_if_failed(self) -> None:
+        """Raise what went wrong with an earlier save, so that a run does not go on unsaved."""
+        if self._worker is not None and self._worker.done():
+            self._worker.result()
 
     def save(
         self, step: int, epoch: float, *, state: bool, sampler: bool = False, final: bool = False
