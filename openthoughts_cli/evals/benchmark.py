@@ -1,0 +1,181 @@
+"""What a benchmark is, and the benchmarks there are.
+
+A benchmark is one class in one file: it reads its problems, words the prompt and grades a text.
+Sampling, storage, resuming and statistics are the same for all and live in `evals.run`. A class of
+your own runs with `ot eval -b path/to/file.py:ClassName`; those shipped are named in `_SHIPPED`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
+from openthoughts_cli.errors import ConfigError, NotFoundError, UsageError
+from openthoughts_cli.evals.prompts import fill_template, read_template
+from openthoughts_cli.problems.problem import Problem, ProblemSet
+
+__all__ = ["Benchmark", "Grade", "Verdict", "benchmark", "benchmark_names", "summaries"]
+
+_SHIPPED = {
+    "aime25": "openthoughts_cli.evals.aime25:Aime25",
+    "arithmetic": "openthoughts_cli.evals.arithmetic:Arithmetic",
+    "gpqa": "openthoughts_cli.evals.gpqa:Gpqa",
+    "livecodebench": "openthoughts_cli.evals.livecodebench:LiveCodeBench",
+}
+_NLL_SUMMARY = "held-out rows: nats per token and per byte, thinking and answer apart"
+
+
+class Verdict:
+    """The verdicts that every benchmark may use; a benchmark may add its own (e.g. "timeout")."""
+
+    CORRECT: ClassVar[str] = "correct"
+    WRONG: ClassVar[str] = "wrong"
+    NO_ANSWER: ClassVar[str] = "no-answer"
+    NOT_GRADED: ClassVar[str] = "not-graded"
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What a grader says of one text.
+
+    `parsed` is the normalised answer, None where the text states none (then it is not correct).
+    `correct` is None only where grading itself failed (no sandbox, a broken machine): that is
+    counted apart and is not a wrong answer. `diagnosis` says why, in a few words.
+    """
+
+    parsed: str | None
+    correct: bool | None
+    verdict: str
+    diagnosis: str = ""
+
+
+class Benchmark(ABC):
+    """One benchmark. Subclass it, set `name` and `summary`, and write the three methods."""
+
+    name: ClassVar[str]
+    """Lower case; names the result's directory."""
+
+    summary: ClassVar[str] = ""
+    """One line for `ot eval --list`."""
+
+    votes: ClassVar[bool] = True
+    """Whether equal `parsed` answers can be counted as votes (maj@k)."""
+
+    grading_threads: ClassVar[int] = 0
+    """0: grading takes microseconds and is done in place. Else: how many `grade` calls may run at
+    once, each in a thread of its own."""
+
+    text_is_private: ClassVar[bool] = False
+    """The data's terms forbid showing its text in public: reports and W&B leave it out."""
+
+    def __init__(self, template: str | None = None) -> None:
+        """`template` replaces the benchmark's own prompt; it must contain `{problem}`."""
+        self.template = self.own_template() if template is None else template
+
+    def own_template(self) -> str:
+        """The shipped prompt, `evals/prompts/<name>.txt`; a benchmark of your own may override."""
+        return read_template(self.name)
+
+    @abstractmethod
+    def read(self, row: Mapping[str, Any], where: str) -> Problem:
+        """A problem from a row in the benchmark's own schema.
+
+        Raises:
+            SchemaError: naming `where` (file:line) and the key.
+        """
+
+    @abstractmethod
+    def load(self, settings: BenchmarkConfig) -> ProblemSet:
+        """The chosen problems, at least one.
+
+        Raises:
+            OtError: the data cannot be read, is gated, is malformed or is empty.
+        """
+
+    @abstractmethod
+    def grade(self, problem: Problem, text: str) -> Grade:
+        """The verdict on a whole completion, thinking included. Called from several threads."""
+
+    def prompt(self, problem: Problem) -> str:
+        """The user's message for a problem: the template with its `{fields}` filled in."""
+        return fill_template(self.template, self.fields(problem))
+
+    def fields(self, problem: Problem) -> Mapping[str, str]:
+        """What the template may name in braces."""
+        return {"problem": problem.question}
+
+    def check(self, settings: BenchmarkConfig) -> None:
+        """Raise what would stop the benchmark here (data, sandbox), before anything is spent."""
+        self.load(settings)
+
+    def describe(self, settings: BenchmarkConfig) -> dict[str, Any]:
+        """What else belongs in config.json (a sandbox and its limits); it is part of identity."""
+        del settings
+        return {}
+
+
+def benchmark_names() -> tuple[str, ...]:
+    """The sampled benchmarks that are shipped, sorted (`nll` draws no samples and is apart)."""
+    return tuple(sorted(_SHIPPED))
+
+
+def summaries() -> dict[str, str]:
+    """One line for each benchmark, `nll` included, by name."""
+    lines = {name: _class_of(place).summary for name, place in _SHIPPED.items()}
+    return dict(sorted((lines | {NLL: _NLL_SUMMARY}).items()))
+
+
+def benchmark(name: str, *, prompt_file: str | Path | None = None) -> Benchmark:
+    """The benchmark of that name, or of `path/to/file.py:ClassName`.
+
+    Args:
+        name: a shipped name, or a Python file of your own and the class in it.
+        prompt_file: a template that replaces the benchmark's own.
+
+    Raises:
+        NotFoundError: no such benchmark; says what was perhaps meant.
+        ConfigError: the file or the template cannot be used.
+    """
+    template = None if prompt_file is None else read_template(Path(prompt_file))
+    if ".py:" in name:
+        return _from_file(name)(template)
+    if name == NLL:
+        raise UsageError("nll is computed from held-out rows and has no prompts or answers")
+    if name not in _SHIPPED:
+        close = difflib.get_close_matches(name, [*_SHIPPED, NLL], n=1)
+        raise NotFoundError(
+            f"unknown benchmark {name!r}" + (f" (did you mean {close[0]}?)" if close else ""),
+            hint=f"choose from {', '.join(sorted([*_SHIPPED, NLL]))}, or give file.py:ClassName",
+        )
+    return _class_of(_SHIPPED[name])(template)
+
+
+def _class_of(place: str) -> type[Benchmark]:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _from_file(name: str) -> type[Benchmark]:
+    file, _, attribute = name.rpartition(":")
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise NotFoundError(f"{name}: there is no file {path}")
+    spec = importlib.util.spec_from_file_location(f"ot_benchmark_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, attribute, None)
+    if not (isinstance(found, type) and issubclass(found, Benchmark)):
+        raise ConfigError(
+            f"{path} has no class {attribute} that is a Benchmark",
+            hint="subclass openthoughts_cli.evals.benchmark.Benchmark",
+        )
+    return found
