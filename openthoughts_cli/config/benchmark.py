@@ -85,9 +85,14 @@ def check_benchmarks(value: dict[str, BenchmarkConfig]) -> dict[str, BenchmarkCo
     Raises:
         ValueError: naming the settings.
     """
-    if NLL in value and (given := value[NLL].model_fields_set & _SAMPLING_FIELDS):
+    if NLL not in value:
+        return value
+    # A saved config restates the defaults; only another value shows that something was meant.
+    fields = BenchmarkConfig.model_fields
+    meant = [name for name in _SAMPLING_FIELDS if getattr(value[NLL], name) != fields[name].default]
+    if meant:
         raise ValueError(
-            f"nll draws no samples, so {', '.join(sorted(given))} cannot apply to it: "
+            f"nll draws no samples, so {', '.join(sorted(meant))} cannot apply to it: "
             "remove them (nll takes every, at_start, at_end, limit, seed)"
         )
     return value
