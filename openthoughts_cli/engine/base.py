@@ -130,12 +130,16 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that an engine serves. `context_tokens` counts prompt and answer together."""
+    """A model that an engine serves. `context_tokens` counts prompt and answer together.
+
+    `hidden_size` is the width of its residual stream, where the engine knows it.
+    """
 
     name: str
     context_tokens: int
     trainable: bool = True
     sampleable: bool = True
+    hidden_size: int | None = None
 
 
 class Trainer(Protocol):

@@ -1,0 +1,55 @@
+# Two commands do all set-up: `make quickstart` and `make test`. Both are safe to repeat.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := local,dev
+# a busy machine hangs on OpenMP's spinning default
+export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-fast ci soak lint fmt type docs bench clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python >= 3.11 is needed: make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[$(EXTRAS)]'
+	@touch $(STAMP)
+
+install: $(STAMP) ## make .venv and install the package with its extras
+
+quickstart: $(STAMP) ## from nothing to a trained, scored model and a page about it
+	$(BIN)/ot quickstart
+
+test: $(STAMP) ## the whole suite (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not browser and not cluster and not soak'
+
+test-fast: $(STAMP) ## units only (under a minute)
+	$(BIN)/python -m pytest -n 2 tests/unit -m 'not slow and not model and not registry and not browser and not cluster and not soak'
+
+lint: $(STAMP) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+fmt: $(STAMP) ## ruff, mending what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+type: $(STAMP) ## pyright, strict
+	$(BIN)/pyright
+
+docs: $(STAMP) ## make the generated pages anew
+	$(BIN)/python -m openthoughts_cli.cli.docs
+
+ci: lint type test ## what .ci/run does
+
+soak: $(STAMP) ## long tests, not in CI
+	$(BIN)/python -m pytest -m soak
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

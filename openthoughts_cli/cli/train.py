@@ -1,0 +1,195 @@
+"""`ot train`: fine-tune a model on a subset."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from openthoughts_cli.cli.console import Console, open_console
+from openthoughts_cli.cli.options import (
+    BaseUrlOption,
+    ConfigOption,
+    EngineOption,
+    JsonOption,
+    MaxUsdOption,
+    ModelOption,
+    PlainOption,
+    QuietOption,
+    SeedOption,
+    SetOption,
+    SubsetOption,
+    YesOption,
+    given,
+)
+from openthoughts_cli.errors import PartialError
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def train(
+    config: ConfigOption = None,
+    subset: SubsetOption = None,
+    model: ModelOption = None,
+    engine: EngineOption = None,
+    base_url: BaseUrlOption = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the rows. Default: 5.")] = None,
+    learning_rate: Annotated[
+        str | None,
+        typer.Option(metavar="RATE", help="Peak rate of Adam, or 'auto'. Default: 1e-5."),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a step. Default: 32.")] = None,
+    lora_rank: Annotated[int | None, typer.Option(help="Adapter rank. Default: 32.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
+    seed: SeedOption = None,
+    run_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The run's id and directory.")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with this run from its last checkpoint."),
+    ] = None,
+    skip_unavailable: Annotated[
+        bool, typer.Option("--skip-unavailable", help="Leave out benchmarks that cannot run here.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and its cost; start nothing.")
+    ] = False,
+    max_usd: MaxUsdOption = None,
+    yes: YesOption = False,
+    set_: SetOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    plain: PlainOption = False,
+) -> None:
+    """Fine-tune a model on a subset.
+
+    LoRA on the Tinker service or on this machine, with evaluations alongside. The plan is shown
+    first; nothing that costs money starts before you agreed to it.
+    """
+    console = open_console(as_json=json, quiet=quiet, plain=plain)
+    options = given(
+        subset=subset,
+        model=model,
+        engine__kind=engine,
+        engine__base_url=base_url,
+        epochs=epochs,
+        learning_rate=_number(learning_rate),
+        batch_size=batch_size,
+        lora_rank=lora_rank,
+        max_steps=max_steps,
+        seed=seed,
+        run_name=run_name,
+        max_usd=max_usd,
+    )
+    if resume is not None:
+        _refuse_with_resume({**given(config=config), **options}, set_)
+    result = _run(console, config, options, set_ or [], resume, skip_unavailable, dry_run, yes)
+    _report(console, result)
+
+
+def _number(text: str | None) -> Any:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def _refuse_with_resume(options: dict[str, Any], sets: list[str] | None) -> None:
+    from openthoughts_cli.errors import UsageError
+
+    names = [*options, *(["--set"] if sets else [])]
+    if names:
+        raise UsageError(
+            f"--resume goes on with the settings that the run began with, so {', '.join(names)} "
+            "cannot be given",
+            hint="leave them away, or start a new run without --resume",
+        )
+
+
+def _run(
+    console: Console,
+    config: Any,
+    options: dict[str, Any],
+    sets: list[str],
+    resume: str | None,
+    skip_unavailable: bool,
+    dry_run: bool,
+    yes: bool,
+) -> Any:
+    from openthoughts_cli.cli.interrupts import stop_on_request
+    from openthoughts_cli.cli.render.plan import render_plan
+    from openthoughts_cli.cli.render.train_view import open_train_view
+    from openthoughts_cli.config.load import load_config
+    from openthoughts_cli.config.train import TrainConfig
+    from openthoughts_cli.training import verb
+    from openthoughts_cli.training.plan import Plan
+
+    def confirm(plan: Plan) -> None:
+        if not console.quiet:
+            console.people.print(render_plan(plan))
+        if plan.costs_money:
+            console.confirm(
+                "Start this run?",
+                yes=yes or plan.max_usd is not None,
+                hint="agree with --yes, or set a limit with --max-usd",
+            )
+
+    if resume is None:
+        loaded = load_config(TrainConfig, file=config, options=options, sets=sets).config
+    with stop_on_request() as stop:
+        if resume is not None:
+            with open_train_view(console) as listener:
+                return verb.resume_training(resume, confirm=confirm, stop=stop, listener=listener)
+        with open_train_view(console) as listener:
+            return verb.train(
+                loaded,
+                confirm=confirm,
+                dry_run=dry_run,
+                skip_unavailable=skip_unavailable,
+                stop=stop,
+                listener=listener,
+            )
+
+
+def _report(console: Console, result: Any) -> None:
+    from openthoughts_cli.cli.render.plan import render_plan, render_result
+
+    record = {
+        "status": result.status,
+        "run": None if result.run is None else result.run.run_id,
+        "directory": None if result.run is None else str(result.run.path),
+        "plan": result.plan.to_json(),
+        "failures": list(result.failures),
+        "spent_usd": result.spent_usd,
+    }
+    render = render_plan if result.status == "planned" else render_result
+    console.report(
+        "train", record, lambda: render(result.plan if result.status == "planned" else result)
+    )
+    _raise_unless_done(result)
+
+
+def _raise_unless_done(result: Any) -> None:
+    from openthoughts_cli.errors import BudgetError, InterruptedByUser
+
+    if result.status == "interrupted":
+        raise InterruptedByUser(
+            "stopped; what was finished is saved",
+            hint=f"go on with: ot train --resume {result.run.run_id}",
+        )
+    if result.status == "budget":
+        raise BudgetError(
+            f"stopped before the limit of ${result.plan.max_usd:.2f}: ${result.spent_usd:.2f} spent",
+            hint=f"a checkpoint is kept: ot train --resume {result.run.run_id}",
+        )
+    if result.failures:
+        raise PartialError(
+            f"the run is done, but {len(result.failures)} evaluations failed: "
+            + "; ".join(result.failures),
+            hint="their samplers are kept; try them again with ot eval --run "
+            f"{result.run.run_id}",
+        )
