@@ -1,0 +1,1 @@
+"""Doubles of what lies outside the product: engines, servers, clocks. Tests reach them from outside."""
