@@ -30,7 +30,7 @@ class Batch:
 
 def _shuffled(rows: Sequence[int], ids: Sequence[str], seed: int, epoch: int) -> list[int]:
     def place(row: int) -> int:
-        return xxhash.xxh3_64_intdigest(f"{seed}/{epoch}/{ids[row]}")
+        return xxhash.xxh3_64_intdigest(f"{seed}/{epoch}/{ids[row]}".encode())
 
     return sorted(rows, key=lambda row: (place(row), ids[row]))
 
@@ -61,7 +61,7 @@ def order_rows(
     rows, rank = _ranks(rows, keys, missing, key_name)
     if mode == "grouped_shuffle":
         pool = [
-            (rank[row], xxhash.xxh3_64_intdigest(f"{seed}/pool/{epoch}/{ids[row]}"), ids[row], row)
+            (rank[row], xxhash.xxh3_64_intdigest(f"{seed}/pool/{epoch}/{ids[row]}".encode()), ids[row], row)
             for epoch in range(epochs)
             for row in rows
         ]

@@ -1,0 +1,95 @@
+"""Append a line, or write aside and rename: nothing half-written is ever seen."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openthoughts_cli.errors import StorageError
+from openthoughts_cli.store import (
+    append_line,
+    as_storage_errors,
+    directory_aside,
+    read_lines,
+    write_whole,
+)
+
+json_values = st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=20), max_size=4)
+
+
+@given(records=st.lists(json_values, max_size=6), torn=st.binary(max_size=12))
+def test_what_was_appended_is_read_back_even_behind_a_torn_line(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, object]], torn: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    path.write_bytes(b'{"a": 1, "b": ' + torn.replace(b"\n", b"").replace(b"\r", b""))
+    torn_records = read_lines(path)
+    for record in records:
+        append_line(path, record)
+    assert read_lines(path) == torn_records + records
+
+
+def test_a_line_keeps_text_of_any_kind(tmp_path: Path) -> None:
+    append_line(tmp_path / "a.jsonl", {"text": "é \u2028 \n \U0001f600"})
+    assert len((tmp_path / "a.jsonl").read_bytes().split(b"\n")) == 2
+    assert read_lines(tmp_path / "a.jsonl") == [{"text": "é \u2028 \n \U0001f600"}]
+
+
+def test_a_missing_log_has_no_lines(tmp_path: Path) -> None:
+    assert read_lines(tmp_path / "none.jsonl") == []
+
+
+def test_write_whole_replaces_and_leaves_no_other_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.json"
+    write_whole(path, "one")
+    write_whole(path, b"two")
+    assert path.read_text() == "two"
+    assert [p.name for p in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "subset"
+    with pytest.raises(RuntimeError, match="stop"), directory_aside(place) as aside:
+        (aside / "half.txt").write_text("half")
+        raise RuntimeError("stop")
+    assert list(tmp_path.iterdir()) == []
+    with directory_aside(place) as aside:
+        (aside / "whole.txt").write_text("whole")
+        assert not place.exists()
+    assert (place / "whole.txt").read_text() == "whole"
+    assert [p.name for p in tmp_path.iterdir()] == ["subset"]
+
+
+def test_an_existing_directory_is_kept_unless_replaced(tmp_path: Path) -> None:
+    place = tmp_path / "subset"
+    place.mkdir()
+    (place / "old").touch()
+    with pytest.raises(StorageError, match="exists"), directory_aside(place) as aside:
+        (aside / "new").touch()
+    assert [p.name for p in place.iterdir()] == ["old"]
+    with directory_aside(place, replace=True) as aside:
+        (aside / "new").touch()
+    assert [p.name for p in place.iterdir()] == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["subset"]
+
+
+def test_a_full_disk_is_told_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no space left") as caught, as_storage_errors(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert "free some space" in str(caught.value.hint)
+
+
+def test_a_network_error_is_not_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionResetError), as_storage_errors(tmp_path):
+        raise ConnectionResetError
+
+
+def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot write"):
+        append_line(tmp_path / "file" / "log.jsonl", json.loads("{}"))
