@@ -10,11 +10,12 @@ anything else             a crash file without secrets, its path, exit 1
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import FrameType
 from typing import Any
 
@@ -30,7 +31,7 @@ def run(args: list[str]) -> int:
     """Run the root command and return the exit code; nothing is raised, not even SystemExit."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal or pipe that cannot show a character shows "?" and not a traceback.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
         with _terminate_like_interrupt():
@@ -89,13 +90,14 @@ def _usage_error(error: Any, args: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
+def _terminate_like_interrupt() -> Generator[None]:
     """SIGTERM unwinds the stack as Ctrl-C does, so that nothing half-written stays."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

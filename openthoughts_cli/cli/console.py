@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.console import RenderableType
 
-__all__ = ["RECORD_FORMAT", "Console", "current_console", "open_console"]
+__all__ = [
+    "RECORD_FORMAT",
+    "Console",
+    "current_console",
+    "open_console",
+    "survive_closed_stderr",
+]
 
 RECORD_FORMAT = 1
 
@@ -101,7 +107,7 @@ class Console:
             self.print(render())
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[Listener]:
+    def listening(self) -> Generator[Listener]:
         """A listener that shows events on stderr: bars on a terminal, plain lines elsewhere."""
         from openthoughts_cli.cli.render.progress import open_progress
 
@@ -155,7 +161,7 @@ def current_console() -> Console:
 
 
 @contextlib.contextmanager
-def survive_closed_stderr() -> Iterator[None]:
+def survive_closed_stderr() -> Generator[None]:
     """Long work goes on when whoever read its progress has left (`2>&1 | head`)."""
     try:
         yield
@@ -170,7 +176,9 @@ def _rich_console(stream: TextIO, *, plain: bool) -> RichConsole:
 
     class _OurConsole(RichConsole):
         def on_broken_pipe(self) -> None:
-            raise  # noqa: PLE0704 - rich would exit here; the boundary and the listener decide
+            # Called while the BrokenPipeError is handled. Rich would exit here; the boundary and
+            # the listeners decide instead.
+            raise
 
     options: dict[str, Any] = {"no_color": True, "force_terminal": False} if plain else {}
     return _OurConsole(file=stream, emoji=False, **options)

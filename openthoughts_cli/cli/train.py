@@ -190,6 +190,5 @@ def _raise_unless_done(result: Any) -> None:
         raise PartialError(
             f"the run is done, but {len(result.failures)} evaluations failed: "
             + "; ".join(result.failures),
-            hint="their samplers are kept; try them again with ot eval --run "
-            f"{result.run.run_id}",
+            hint=f"their samplers are kept; try them again with ot eval --run {result.run.run_id}",
         )

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -31,14 +31,15 @@ from pydantic import ValidationError
 from openthoughts_cli.config.base import ConfigModel
 from openthoughts_cli.config.explain import explain_errors, explain_lax_values
 from openthoughts_cli.config.layers import Layers, Origin, dotted, json_ready
-from openthoughts_cli.config.schema import annotation_at, expected_of, verb_of
+from openthoughts_cli.config.schema import SHORT_KEYS, annotation_at, expected_of, verb_of
 from openthoughts_cli.config.yaml_file import Document, KeyPath, parse_value, read_document
 from openthoughts_cli.errors import ConfigError
 
-__all__ = ["Loaded", "Origin", "load_config", "resolved_values"]
+__all__ = ["REQUIRED", "Loaded", "Origin", "flat_values", "load_config", "resolved_values"]
 
 M = TypeVar("M", bound=ConfigModel)
 
+REQUIRED = "<required>"
 _EXTENDS = "extends"
 
 
@@ -66,6 +67,7 @@ def load_config(
     options: Mapping[str, Any] | None = None,
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    fill_required: bool = False,
 ) -> Loaded[M]:
     """Resolve a config; see the module's text for the order.
 
@@ -74,6 +76,7 @@ def load_config(
         options: values of command-line options by dotted key (see `cli.options.given`).
         sets: `key=value` texts of `--set`.
         environ: environment variables; default: this process's.
+        fill_required: put `<required>` where a required text is missing, to show such a config.
 
     Raises:
         NotFoundError: the file, or one it extends, does not exist.
@@ -87,10 +90,13 @@ def load_config(
             layers.merge(document.values, lambda path, d=document: _place_in(d, path))
     _set_environment(layers, os.environ if environ is None else environ, problems)
     for key, value in (options or {}).items():
-        where = "--" + key.rsplit(".", 1)[-1].replace("_", "-")
-        layers.set(tuple(key.split(".")), json_ready(value), Origin("option", where))
+        layers.set(tuple(key.split(".")), json_ready(value), Origin("option", _option_name(key)))
     for text in sets:
         _set_one(layers, text, problems)
+    if fill_required:
+        for name, info in model.model_fields.items():
+            if info.is_required() and name not in layers.values:
+                layers.set((name,), REQUIRED, Origin("default", "required, not given"))
     config = _validate(model, layers, problems, file)
     if config is None or problems.lines:
         raise _config_error(problems.lines, verb_of(model))
@@ -100,6 +106,18 @@ def load_config(
 def resolved_values(config: ConfigModel) -> dict[str, Any]:
     """All values as JSON-like data. Saved as JSON it is a config file that repeats the result."""
     return config.model_dump(mode="json")
+
+
+def flat_values(config: ConfigModel) -> dict[str, Any]:
+    """All values by dotted key; an empty mapping is a value."""
+    return {dotted(path): value for path, value in _leaves(resolved_values(config), ())}
+
+
+def _option_name(key: str) -> str:
+    """`engine.base_url` -> `--base-url`; a section's short key has the section's: `--engine`."""
+    *around, last = key.split(".")
+    name = around[-1] if around and last in SHORT_KEYS.values() else last
+    return "--" + name.replace("_", "-")
 
 
 def _with_bases(
@@ -214,16 +232,14 @@ def _config_error(lines: list[str], verb: str) -> ConfigError:
 def _all_origins(config: ConfigModel, layers: Layers) -> dict[str, Origin]:
     return {
         dotted(path): layers.origins.get(path, Origin("default"))
-        for path in _leaves(resolved_values(config), ())
+        for path, _ in _leaves(resolved_values(config), ())
     }
 
 
-def _leaves(values: Mapping[str, Any], path: KeyPath) -> list[KeyPath]:
-    found: list[KeyPath] = []
+def _leaves(values: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
     for name, value in values.items():
         here = (*path, name)
         if isinstance(value, dict) and value:
-            found.extend(_leaves(value, here))
+            yield from _leaves(value, here)
         else:
-            found.append(here)
-    return found
+            yield here, value

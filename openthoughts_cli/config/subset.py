@@ -58,6 +58,10 @@ class SubsetConfig(ConfigModel):
     seed: int = Field(default=42, ge=0)
     """Chooses which rows. A larger `limit` of the same seed contains the smaller one."""
 
+    full: bool = False
+    """Of a hub data set above 1 GB, read all files. Otherwise a seeded choice of a few of those that
+    hold the sources is fetched, and said."""
+
     tokenizer: str = DEFAULT_TOKENIZER
     """Whose tokens are counted: a model id or folder. Its chat template is part of the count."""
 

@@ -161,9 +161,7 @@ class TrainConfig(ConfigModel):
     def _a_power_of_two(cls, value: int) -> int:
         if value & (value - 1):
             below = 1 << (value.bit_length() - 1)
-            raise ValueError(
-                f"lora_rank {value} is not a power of two: try {below} or {below * 2}"
-            )
+            raise ValueError(f"lora_rank {value} is not a power of two: try {below} or {below * 2}")
         return value
 
     @field_validator("run_name")

@@ -21,7 +21,9 @@ def resolve_engine(config: EngineConfig, *, listener: Listener = silent) -> Engi
     from openthoughts_cli.engine.tinker.credentials import has_credentials
 
     if has_credentials():
-        listener(Notice("engine: tinker (its credentials are configured; --engine local to stay here)"))
+        listener(
+            Notice("engine: tinker (its credentials are configured; --engine local to stay here)")
+        )
         return config.model_copy(update={"kind": "tinker"})
     listener(Notice("engine: local (no Tinker credentials; set TINKER_API_KEY to use the service)"))
     return config.model_copy(update={"kind": "local"})

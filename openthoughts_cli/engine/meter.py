@@ -71,13 +71,13 @@ class Meter:
         self.reserved_usd = max(self.reserved_usd - reserved, 0.0)
         self.spent_usd += actual
 
-    def watch(self, request: Awaitable[T], upper: float, actual: Callable[[T], float]) -> Awaitable[T]:
+    def watch(
+        self, request: Awaitable[T], upper: float, actual: Callable[[T], float]
+    ) -> Awaitable[T]:
         """The request, settled when it ends. A failed one is counted at its upper bound."""
         return asyncio.ensure_future(self._watch(request, upper, actual))
 
-    async def _watch(
-        self, request: Awaitable[T], upper: float, actual: Callable[[T], float]
-    ) -> T:
+    async def _watch(self, request: Awaitable[T], upper: float, actual: Callable[[T], float]) -> T:
         cost = upper
         try:
             result = await request

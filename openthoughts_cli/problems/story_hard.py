@@ -46,8 +46,10 @@ HARD: tuple[Kind, ...] = (
         draw=_two_pairs,
         plan=("a * b", "c * d", "x + y"),
         wordings=(
-            "{name} buys {a} {items} at {b} dollars each and {c} {items2} at {d} dollars each. "
-            "How many dollars does {name} pay in all?",
+            (
+                "{name} buys {a} {items} at {b} dollars each and {c} {items2} at {d} dollars each. "
+                "How many dollars does {name} pay in all?"
+            ),
         ),
         reasons=(
             ("{a} {items} cost {b} dollars each", "each {item} is {b} dollars"),
@@ -62,8 +64,10 @@ HARD: tuple[Kind, ...] = (
         draw=_stock,
         plan=("a * b", "x - c", "y / d"),
         wordings=(
-            "{name} opens {a} {boxes} with {b} {items} in each. {c} of the {items} are broken and "
-            "thrown away. {d} friends share the rest equally. How many {items} does each get?",
+            (
+                "{name} opens {a} {boxes} with {b} {items} in each. {c} of the {items} are broken and "
+                "thrown away. {d} friends share the rest equally. How many {items} does each get?"
+            ),
         ),
         reasons=(
             ("{a} {boxes} hold {b} {items} each", "{b} {items} are taken {a} times"),
@@ -78,8 +82,10 @@ HARD: tuple[Kind, ...] = (
         draw=_three_factors,
         plan=("a * b", "x * c"),
         wordings=(
-            "A warehouse has {a} shelves. Each shelf holds {b} {boxes}, and each {box} holds {c} "
-            "{items}. How many {items} are in the warehouse?",
+            (
+                "A warehouse has {a} shelves. Each shelf holds {b} {boxes}, and each {box} holds {c} "
+                "{items}. How many {items} are in the warehouse?"
+            ),
         ),
         reasons=(
             ("{a} shelves hold {b} {boxes} each", "{b} {boxes} are taken {a} times"),
@@ -93,10 +99,14 @@ HARD: tuple[Kind, ...] = (
         draw=_big_factors,
         plan=("a * b",),
         wordings=(
-            "A school orders {a} {boxes} of {items}. Every {box} holds {b} {items}. "
-            "How many {items} does the school get?",
-            "A hall has {a} rows of seats with {b} seats in each row. "
-            "How many people can sit in the hall?",
+            (
+                "A school orders {a} {boxes} of {items}. Every {box} holds {b} {items}. "
+                "How many {items} does the school get?"
+            ),
+            (
+                "A hall has {a} rows of seats with {b} seats in each row. "
+                "How many people can sit in the hall?"
+            ),
         ),
         reasons=(("there are {a} groups of {b}", "{b} is taken {a} times"),),
         goal="the product",
@@ -107,10 +117,14 @@ HARD: tuple[Kind, ...] = (
         draw=_big_difference,
         plan=("a - b", "x - c"),
         wordings=(
-            "A library owns {a} books. {b} of them are lent out and {c} others are being repaired. "
-            "How many books are on the shelves?",
-            "A farm harvests {a} pumpkins. It sells {b} on Saturday and {c} on Sunday. "
-            "How many pumpkins are left?",
+            (
+                "A library owns {a} books. {b} of them are lent out and {c} others are being repaired. "
+                "How many books are on the shelves?"
+            ),
+            (
+                "A farm harvests {a} pumpkins. It sells {b} on Saturday and {c} on Sunday. "
+                "How many pumpkins are left?"
+            ),
         ),
         reasons=(
             ("{b} of {a} are away", "first {b} leave"),
@@ -124,8 +138,10 @@ HARD: tuple[Kind, ...] = (
         draw=_savings,
         plan=("a * b", "x + c", "y - d"),
         wordings=(
-            "{name} saves {a} dollars every week for {b} weeks and then gets {c} dollars as a "
-            "present. {name} spends {d} dollars on {items}. How many dollars are left?",
+            (
+                "{name} saves {a} dollars every week for {b} weeks and then gets {c} dollars as a "
+                "present. {name} spends {d} dollars on {items}. How many dollars are left?"
+            ),
         ),
         reasons=(
             ("{name} saves {a} dollars {b} times", "{b} weeks bring {a} dollars each"),

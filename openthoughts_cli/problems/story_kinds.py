@@ -59,14 +59,21 @@ ONE_STEP: tuple[Kind, ...] = (
         draw=_factors,
         plan=("a * b",),
         wordings=(
-            "{name} buys {a} {items}. Each {item} costs {b} dollars. "
-            "How many dollars does {name} pay?",
+            (
+                "{name} buys {a} {items}. Each {item} costs {b} dollars. "
+                "How many dollars does {name} pay?"
+            ),
             "{name} needs {a} {items} at {b} dollars each. What is the total cost in dollars?",
-            "A shop sells {name} {a} {items} for {b} dollars each. "
-            "How many dollars does {name} spend?",
+            (
+                "A shop sells {name} {a} {items} for {b} dollars each. "
+                "How many dollars does {name} spend?"
+            ),
         ),
         reasons=(
-            ("{name} buys {a} {items} at {b} dollars each", "each of the {a} {items} is {b} dollars"),
+            (
+                "{name} buys {a} {items} at {b} dollars each",
+                "each of the {a} {items} is {b} dollars",
+            ),
         ),
         goal="the total cost in dollars",
         outcome="{name} pays {answer} dollars",
@@ -76,15 +83,17 @@ ONE_STEP: tuple[Kind, ...] = (
         draw=_taken,
         plan=("a - b",),
         wordings=(
-            "{name} has {a} {items} and gives {b} of them to {other}. "
-            "How many {items} does {name} have left?",
-            "There are {a} {items} in a {box}. {name} takes out {b} of them. "
-            "How many {items} are left in the {box}?",
+            (
+                "{name} has {a} {items} and gives {b} of them to {other}. "
+                "How many {items} does {name} have left?"
+            ),
+            (
+                "There are {a} {items} in a {box}. {name} takes out {b} of them. "
+                "How many {items} are left in the {box}?"
+            ),
             "{name} had {a} {items} and lost {b} of them. How many {items} are left?",
         ),
-        reasons=(
-            ("{b} of the {a} {items} are gone", "there were {a} {items} and {b} went away"),
-        ),
+        reasons=(("{b} of the {a} {items} are gone", "there were {a} {items} and {b} went away"),),
         goal="the number of {items} left",
         outcome="there are {answer} {items} left",
     ),
@@ -93,12 +102,18 @@ ONE_STEP: tuple[Kind, ...] = (
         draw=_terms,
         plan=("a + b",),
         wordings=(
-            "{name} has {a} {items}. {other} gives {name} {b} more. "
-            "How many {items} does {name} have now?",
-            "{name} finds {a} {items} in the morning and {b} {items} in the afternoon. "
-            "How many {items} does {name} find in all?",
-            "A {box} holds {a} {items}. {name} adds {b} more. "
-            "How many {items} are in the {box} now?",
+            (
+                "{name} has {a} {items}. {other} gives {name} {b} more. "
+                "How many {items} does {name} have now?"
+            ),
+            (
+                "{name} finds {a} {items} in the morning and {b} {items} in the afternoon. "
+                "How many {items} does {name} find in all?"
+            ),
+            (
+                "A {box} holds {a} {items}. {name} adds {b} more. "
+                "How many {items} are in the {box} now?"
+            ),
         ),
         reasons=(
             ("{b} {items} are added to {a} {items}", "there are {a} {items} and then {b} more"),
@@ -111,12 +126,15 @@ ONE_STEP: tuple[Kind, ...] = (
         draw=_shares,
         plan=("a / b",),
         wordings=(
-            "{name} shares {a} {items} equally among {b} friends. "
-            "How many {items} does each friend get?",
-            "{name} packs {a} {items} equally into {b} {boxes}. "
-            "How many {items} are in each {box}?",
-            "{name} splits {a} {items} into {b} equal groups. "
-            "How many {items} are in each group?",
+            (
+                "{name} shares {a} {items} equally among {b} friends. "
+                "How many {items} does each friend get?"
+            ),
+            (
+                "{name} packs {a} {items} equally into {b} {boxes}. "
+                "How many {items} are in each {box}?"
+            ),
+            "{name} splits {a} {items} into {b} equal groups. How many {items} are in each group?",
         ),
         reasons=(
             ("{a} {items} are split into {b} equal parts", "{b} equal parts make {a} {items}"),
@@ -129,10 +147,14 @@ ONE_STEP: tuple[Kind, ...] = (
         draw=_factors,
         plan=("a * b",),
         wordings=(
-            "{name} lays out {items} in {a} rows with {b} {items} in each row. "
-            "How many {items} are there?",
-            "There are {a} rows of {items} on a table. Each row has {b} {items}. "
-            "How many {items} are on the table?",
+            (
+                "{name} lays out {items} in {a} rows with {b} {items} in each row. "
+                "How many {items} are there?"
+            ),
+            (
+                "There are {a} rows of {items} on a table. Each row has {b} {items}. "
+                "How many {items} are on the table?"
+            ),
             "{name} fills {a} {boxes} with {b} {items} each. How many {items} is that in all?",
         ),
         reasons=(
@@ -146,8 +168,10 @@ ONE_STEP: tuple[Kind, ...] = (
         draw=_speed_and_hours,
         plan=("a * b",),
         wordings=(
-            "{name} rides a {vehicle} at {a} km per hour for {b} hours. "
-            "How many km does {name} travel?",
+            (
+                "{name} rides a {vehicle} at {a} km per hour for {b} hours. "
+                "How many km does {name} travel?"
+            ),
             "A {vehicle} goes {a} km every hour. How many km does it go in {b} hours?",
         ),
         reasons=(
@@ -164,12 +188,18 @@ TWO_STEPS: tuple[Kind, ...] = (
         draw=_factors_and_more,
         plan=("a * b", "x + c"),
         wordings=(
-            "{name} has {a} {boxes} with {b} {items} in each, and {c} more {items}. "
-            "How many {items} does {name} have in all?",
-            "{name} fills {a} {boxes} with {b} {items} each and has {c} {items} left over. "
-            "How many {items} are there in all?",
-            "There are {a} {boxes} with {b} {items} in each. {other} brings {c} more {items}. "
-            "How many {items} are there now?",
+            (
+                "{name} has {a} {boxes} with {b} {items} in each, and {c} more {items}. "
+                "How many {items} does {name} have in all?"
+            ),
+            (
+                "{name} fills {a} {boxes} with {b} {items} each and has {c} {items} left over. "
+                "How many {items} are there in all?"
+            ),
+            (
+                "There are {a} {boxes} with {b} {items} in each. {other} brings {c} more {items}. "
+                "How many {items} are there now?"
+            ),
         ),
         reasons=(
             ("{a} {boxes} hold {b} {items} each", "there are {b} {items} in each of {a} {boxes}"),
@@ -183,10 +213,14 @@ TWO_STEPS: tuple[Kind, ...] = (
         draw=_note_and_factors,
         plan=("b * c", "a - x"),
         wordings=(
-            "{name} has {a} dollars and buys {b} {items} at {c} dollars each. "
-            "How many dollars does {name} have left?",
-            "{name} pays with {a} dollars for {b} {items}. Each {item} costs {c} dollars. "
-            "How many dollars does {name} get back?",
+            (
+                "{name} has {a} dollars and buys {b} {items} at {c} dollars each. "
+                "How many dollars does {name} have left?"
+            ),
+            (
+                "{name} pays with {a} dollars for {b} {items}. Each {item} costs {c} dollars. "
+                "How many dollars does {name} get back?"
+            ),
         ),
         reasons=(
             ("{b} {items} cost {c} dollars each", "{name} buys {b} {items} at {c} dollars each"),
@@ -200,10 +234,14 @@ TWO_STEPS: tuple[Kind, ...] = (
         draw=_age_times_later,
         plan=("a * b", "x + c"),
         wordings=(
-            "{name} is {a} years old. {other} is {b} times as old. "
-            "How old will {other} be in {c} years?",
-            "{name} is {a} and {other} is {b} times as old as {name}. "
-            "What will the age of {other} be {c} years from now?",
+            (
+                "{name} is {a} years old. {other} is {b} times as old. "
+                "How old will {other} be in {c} years?"
+            ),
+            (
+                "{name} is {a} and {other} is {b} times as old as {name}. "
+                "What will the age of {other} be {c} years from now?"
+            ),
         ),
         reasons=(
             ("{other} is {b} times as old as {a}", "{other} has {b} times the age of {name}"),
@@ -217,10 +255,14 @@ TWO_STEPS: tuple[Kind, ...] = (
         draw=_pooled,
         plan=("a + b", "x / c"),
         wordings=(
-            "{name} has {a} {items} and {other} has {b} {items}. They put them all equally into "
-            "{c} {boxes}. How many {items} are in each {box}?",
-            "{name} brings {a} {items} and {other} brings {b} {items}. {c} friends share them "
-            "equally. How many {items} does each friend get?",
+            (
+                "{name} has {a} {items} and {other} has {b} {items}. They put them all equally into "
+                "{c} {boxes}. How many {items} are in each {box}?"
+            ),
+            (
+                "{name} brings {a} {items} and {other} brings {b} {items}. {c} friends share them "
+                "equally. How many {items} does each friend get?"
+            ),
         ),
         reasons=(
             ("{a} {items} and {b} {items} come together", "{b} {items} join the {a} {items}"),

@@ -62,19 +62,32 @@ def line_chart(lines: Sequence[Line], *, x_label: str, y_label: str) -> str:
     parts = [_open(_HEIGHT, f"{y_label} over {x_label}")]
     for y in y_ticks:
         _, py = at(x_ticks[0], y)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{py:.1f}" y2="{py:.1f}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{py + 4:.1f}" text-anchor="end">{y:g}</text>')
+        parts.append(
+            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{py:.1f}" y2="{py:.1f}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{_LEFT - 8}" y="{py + 4:.1f}" text-anchor="end">{y:g}</text>'
+        )
     for x in x_ticks:
         px, _ = at(x, y_ticks[0])
-        parts.append(f'<text class="tick" x="{px:.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{x:g}</text>')
-    parts.append(f'<text class="axis" x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>')
-    parts.append(f'<text class="axis" transform="translate(13 {(_TOP + _HEIGHT - _BOTTOM) / 2}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>')
+        parts.append(
+            f'<text class="tick" x="{px:.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{x:g}</text>'
+        )
+    parts.append(
+        f'<text class="axis" x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>'
+    )
+    parts.append(
+        f'<text class="axis" transform="translate(13 {(_TOP + _HEIGHT - _BOTTOM) / 2}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
+    )
     for line in lines:
         placed = [at(x, y) for x, y in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(f'<polyline class="curve {line.css}" points="{path}"/>')
         if line.dots:
-            parts += [f'<circle class="dot {line.css}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in placed]
+            parts += [
+                f'<circle class="dot {line.css}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
+                for x, y in placed
+            ]
     parts.append("</svg>")
     return "".join(parts)
 
@@ -90,16 +103,22 @@ def interval_chart(intervals: Sequence[Interval], *, low: float, high: float, un
     for tick in ticks:
         x = _scale(tick, ticks[0], ticks[-1], left, right)
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="6" y2="{height - 30}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{height - 12}" text-anchor="middle">{tick:g}{escape(unit)}</text>')
+        parts.append(
+            f'<text class="tick" x="{x:.1f}" y="{height - 12}" text-anchor="middle">{tick:g}{escape(unit)}</text>'
+        )
     for row, item in enumerate(intervals):
         y = 24 + 34 * row
         x, a, b = (
             _scale(v, ticks[0], ticks[-1], left, right) for v in (item.value, item.low, item.high)
         )
-        parts.append(f'<text class="name" x="{left - 14}" y="{y + 4}" text-anchor="end">{escape(item.name)}</text>')
+        parts.append(
+            f'<text class="name" x="{left - 14}" y="{y + 4}" text-anchor="end">{escape(item.name)}</text>'
+        )
         parts.append(f'<line class="bar {item.css}" x1="{a:.1f}" x2="{b:.1f}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="dot {item.css}" cx="{x:.1f}" cy="{y}" r="6"/>')
-        parts.append(f'<text class="value" x="{right + 14}" y="{y + 4}">{item.value:.1f}{escape(unit)}</text>')
+        parts.append(
+            f'<text class="value" x="{right + 14}" y="{y + 4}">{item.value:.1f}{escape(unit)}</text>'
+        )
     parts.append("</svg>")
     return "".join(parts)
 

@@ -171,5 +171,7 @@ def find_run(name_or_path: str, *, root: Path | None = None) -> RunDirectory:
     known = [run.run_id for run in list_runs(root)]
     close = difflib.get_close_matches(name_or_path, known, n=1)
     guess = f"; did you mean {close[0]}?" if close else ""
-    listed = ", ".join(known[-8:]) if known else f"there are none under {root} yet (ot train makes one)"
+    listed = (
+        ", ".join(known[-8:]) if known else f"there are none under {root} yet (ot train makes one)"
+    )
     raise NotFoundError(f"no run {name_or_path!r}{guess}", hint=f"runs: {listed}")

@@ -61,7 +61,12 @@ def order_rows(
     rows, rank = _ranks(rows, keys, missing, key_name)
     if mode == "grouped_shuffle":
         pool = [
-            (rank[row], xxhash.xxh3_64_intdigest(f"{seed}/pool/{epoch}/{ids[row]}".encode()), ids[row], row)
+            (
+                rank[row],
+                xxhash.xxh3_64_intdigest(f"{seed}/pool/{epoch}/{ids[row]}".encode()),
+                ids[row],
+                row,
+            )
             for epoch in range(epochs)
             for row in rows
         ]

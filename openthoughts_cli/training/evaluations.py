@@ -87,9 +87,7 @@ class Evaluations:
         """Begin the named evaluations of the weights after `step` that are not done yet."""
         owed = [name for name in names if not self.is_done(step, name)]
         if owed:
-            self._tasks.append(
-                asyncio.create_task(self._measure(step, owed, model, sampler_path))
-            )
+            self._tasks.append(asyncio.create_task(self._measure(step, owed, model, sampler_path)))
 
     def is_done(self, step: int, name: str) -> bool:
         """Whether the scores are on disk."""

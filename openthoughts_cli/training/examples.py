@@ -86,9 +86,7 @@ def render_rows(
 
 
 def _has_control(row: Row, renderer: Renderer) -> bool:
-    return bool(
-        renderer.control_tokens_in(row.question) or renderer.control_tokens_in(row.answer)
-    )
+    return bool(renderer.control_tokens_in(row.question) or renderer.control_tokens_in(row.answer))
 
 
 def collate(batch: Sequence[Packed], normalization: LossNormalization) -> list[Datum]:

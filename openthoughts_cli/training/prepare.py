@@ -174,14 +174,19 @@ def _keys(config: TrainConfig, subset: Subset, rows: Sequence[Row]) -> list[floa
     if config.curriculum_mode == "none":
         return [None] * len(rows)
     frame = subset.frame()
-    if config.curriculum_key not in frame.columns or not frame[config.curriculum_key].dtype.is_numeric():
+    if (
+        config.curriculum_key not in frame.columns
+        or not frame[config.curriculum_key].dtype.is_numeric()
+    ):
         numeric = [name for name in frame.columns if frame[name].dtype.is_numeric()]
         raise ConfigError(
             f"curriculum_key: the subset {subset.name} has no numeric column "
             f"{config.curriculum_key!r}",
             hint=f"choose one of {', '.join(numeric)}",
         )
-    by_id = dict(zip(frame["row_id"].to_list(), frame[config.curriculum_key].to_list(), strict=True))
+    by_id = dict(
+        zip(frame["row_id"].to_list(), frame[config.curriculum_key].to_list(), strict=True)
+    )
     return [None if (key := by_id[row.row_id]) is None else float(key) for row in rows]
 
 

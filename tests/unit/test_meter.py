@@ -18,7 +18,8 @@ def test_a_price_counts_each_kind_of_token() -> None:
 
 
 @given(
-    limit=st.floats(0.1, 10), costs=st.lists(st.tuples(st.floats(0, 3), st.floats(0, 1)), max_size=20)
+    limit=st.floats(0.1, 10),
+    costs=st.lists(st.tuples(st.floats(0, 3), st.floats(0, 1)), max_size=20),
 )
 def test_spending_never_passes_the_limit(limit: float, costs: list[tuple[float, float]]) -> None:
     meter = Meter(limit)

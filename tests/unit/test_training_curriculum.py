@@ -46,7 +46,9 @@ def test_easy_to_hard_ascends_in_every_epoch(keys: list[int], epochs: int, seed:
 
 
 @given(keys=keys_lists, seed=st.integers(0, 5))
-def test_first_epoch_only_shuffles_the_later_epochs_as_none_does(keys: list[int], seed: int) -> None:
+def test_first_epoch_only_shuffles_the_later_epochs_as_none_does(
+    keys: list[int], seed: int
+) -> None:
     ids = ids_of(len(keys))
     ordered = order_rows(ids, keys, epochs=3, mode="first_epoch_only", seed=seed)
     shuffled = order_rows(ids, keys, epochs=3, mode="none", seed=seed)
@@ -58,9 +60,7 @@ def test_first_epoch_only_shuffles_the_later_epochs_as_none_does(keys: list[int]
 def test_grouped_shuffle_pools_the_epochs_and_ascends(
     keys: list[int], epochs: int, seed: int
 ) -> None:
-    (pool,) = order_rows(
-        ids_of(len(keys)), keys, epochs=epochs, mode="grouped_shuffle", seed=seed
-    )
+    (pool,) = order_rows(ids_of(len(keys)), keys, epochs=epochs, mode="grouped_shuffle", seed=seed)
     assert [keys[row] for row in pool] == sorted(keys * epochs)
 
 
@@ -99,7 +99,11 @@ def test_rows_without_the_key_are_counted_and_refused_with_the_alternatives() ->
 @pytest.mark.parametrize(("missing", "expected"), [("first", [1, 2, 0]), ("last", [2, 0, 1])])
 def test_rows_without_the_key_go_where_they_are_sent(missing: str, expected: list[int]) -> None:
     (order,) = order_rows(
-        ids_of(3), [9, None, 8], epochs=1, mode="easy_to_hard", missing=missing  # pyright: ignore[reportArgumentType]
+        ids_of(3),
+        [9, None, 8],
+        epochs=1,
+        mode="easy_to_hard",
+        missing=missing,  # pyright: ignore[reportArgumentType]
     )
     assert order == expected
 

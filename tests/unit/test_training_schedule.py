@@ -15,16 +15,12 @@ from openthoughts_cli.training.schedule import (
 SCHEDULES: tuple[Schedule, ...] = ("linear", "cosine", "constant")
 
 
-@given(
-    total=st.integers(1, 200), warmup=st.integers(0, 250), schedule=st.sampled_from(SCHEDULES)
-)
+@given(total=st.integers(1, 200), warmup=st.integers(0, 250), schedule=st.sampled_from(SCHEDULES))
 def test_no_step_has_a_rate_of_zero_or_above_the_peak(
     total: int, warmup: int, schedule: Schedule
 ) -> None:
     rates = [
-        learning_rate_at(
-            step, total_steps=total, peak=1e-3, schedule=schedule, warmup_steps=warmup
-        )
+        learning_rate_at(step, total_steps=total, peak=1e-3, schedule=schedule, warmup_steps=warmup)
         for step in range(1, total + 1)
     ]
     assert all(0 < rate <= 1e-3 for rate in rates)
