@@ -1,0 +1,177 @@
+"""The tokenizer files of a model on the Hugging Face hub: the local cache first, then the network.
+
+huggingface_hub retries an unreachable host for about 23 s a file; one request with a short timeout
+goes before it, so that "no network" is said within seconds. `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`
+and `HF_HUB_OFFLINE` count as they do everywhere. Code of a repository is never run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+from openthoughts_cli.chat.folder import FILES
+from openthoughts_cli.errors import ModelError, NetworkError, StorageError
+
+__all__ = ["hub_folder"]
+
+_PROBE_TIMEOUT_S = 5.0
+_ETAG_TIMEOUT_S = 10.0
+_REMEDY = (
+    "check the network or HF_ENDPOINT (a mirror), or give a local folder with tokenizer.json as "
+    "--model; Qwen/Qwen3-* and smollm2-135m need no hub, only pip"
+)
+
+
+def hub_folder(model: str) -> Path:
+    """The folder of the hub's cache that holds the tokenizer files of `model` (revision "main").
+
+    What is cached whole is used without a request.
+
+    Raises:
+        NetworkError: the hub cannot be reached, is switched off, or answers with an error.
+        ModelError: there is no such model, it is gated, or it has no tokenizer.json.
+    """
+    if folder := _cached(model, whole=True):
+        return folder
+    try:
+        _probe(model)
+        return _download(model)
+    except NetworkError:
+        if folder := _cached(model, whole=False):
+            return folder
+        raise
+
+
+def _endpoint() -> str:
+    # Read now, not when huggingface_hub was imported.
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def _cached(model: str, *, whole: bool) -> Path | None:
+    """The cached folder, if every file is there or known to be absent.
+
+    Without `whole`, it is enough that tokenizer.json is there and the template is beyond doubt.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = {name: try_to_load_from_cache(model, name) for name in FILES}
+    except HFValidationError as error:
+        raise ModelError(
+            f"{model!r} is neither a folder nor a model id of the form owner/name"
+        ) from error
+    path = found["tokenizer.json"]
+    if not isinstance(path, str):
+        return None
+    needed = FILES if whole else ("tokenizer_config.json", "chat_template.jinja")
+    if any(found[name] is None for name in needed):
+        return None
+    return Path(path).parent
+
+
+def _probe(model: str) -> None:
+    from huggingface_hub import get_session, hf_hub_url
+    from huggingface_hub.errors import (
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+        OfflineModeIsEnabled,
+    )
+
+    url = hf_hub_url(model, "tokenizer.json", endpoint=_endpoint())
+    try:
+        response = get_session().head(url, timeout=_PROBE_TIMEOUT_S)
+    except OfflineModeIsEnabled as error:
+        raise NetworkError(
+            f"the tokenizer of {model} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it",
+            hint="unset HF_HUB_OFFLINE, or give a local folder with tokenizer.json as --model",
+        ) from error
+    except HTTPError as error:
+        raise _unreachable(model, str(error)) from error
+    if response.status_code == 429 or response.status_code >= 500:
+        raise _unreachable(model, f"it answers {response.status_code}")
+
+
+def _unreachable(model: str, reason: str) -> NetworkError:
+    return NetworkError(
+        f"the hub at {_endpoint()} cannot be reached for the tokenizer of {model}: {reason}",
+        hint=_REMEDY,
+    )
+
+
+def _download(model: str) -> Path:
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    page = f"{_endpoint()}/{model}"
+    try:
+        with _no_progress_bars():
+            return _download_files(model)
+    except GatedRepoError as error:
+        raise ModelError(
+            f"{model} is gated on the hub",
+            hint=f"accept its licence at {page} and set HF_TOKEN (or run `hf auth login`)",
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(
+            f"the hub at {_endpoint()} has no model {model!r}, or it is private",
+            hint="check the spelling; for a private model set HF_TOKEN",
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise _unreachable(model, str(error.__cause__ or error)) from error
+    except EntryNotFoundError as error:
+        raise ModelError(
+            f"{model} has no tokenizer.json on the hub",
+            hint="make one with transformers: AutoTokenizer.from_pretrained(...).save_pretrained"
+            "(folder), and give that folder",
+        ) from error
+    except (HfHubHTTPError, HTTPError) as error:
+        raise _unreachable(model, str(error)) from error
+    except OSError as error:  # of the disk: those of the network are above
+        raise StorageError(
+            f"cannot write the hub's cache for {model}: {error}",
+            hint="free some space, or choose another directory with HF_HOME",
+        ) from error
+
+
+def _download_files(model: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    first, *others = FILES
+    path = hf_hub_download(model, first, endpoint=_endpoint(), etag_timeout=_ETAG_TIMEOUT_S)
+    for name in others:
+        try:
+            hf_hub_download(model, name, endpoint=_endpoint(), etag_timeout=_ETAG_TIMEOUT_S)
+        except LocalEntryNotFoundError:  # the network went away
+            raise
+        except EntryNotFoundError:
+            continue  # most models lack one or two; the cache remembers that
+    return Path(path).parent
+
+
+@contextlib.contextmanager
+def _no_progress_bars() -> Generator[None]:
+    """Keep huggingface_hub from drawing on the terminal; events speak for us."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
