@@ -1,0 +1,284 @@
+"""Where rows come from: parquet files here, a data set on the Hugging Face hub, or the sample.
+
+Nothing falls back: a place that cannot be read is an error that names another one. A corpus is
+read by row groups, with the columns and the groups that are needed, so its size does not matter.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import xxhash
+
+from openthoughts_cli.config.sources import SAMPLE_DATASET
+from openthoughts_cli.data import parquet
+from openthoughts_cli.data.parquet import Malformed, RawRow
+from openthoughts_cli.errors import DataError, NotFoundError, UsageError
+from openthoughts_cli.events import Listener, StageDone, StageProgress, StageStarted, silent
+
+__all__ = ["Chunk", "Corpus", "Part", "open_corpus"]
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_CHUNK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One parquet file. `name` is how messages and records call it."""
+
+    name: str
+    path: Path
+    rows: int
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One row group, filtered by its labels; `rows` decodes the rest as it is read."""
+
+    part: int
+    row_group: int
+    num_rows: int
+    other_source: int
+    other_domain: int
+    rows: Iterator[RawRow | Malformed]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Rows that can be read: what was asked for, what it is, and its files in order of name."""
+
+    dataset: str
+    kind: Literal["files", "hub", "sample"]
+    parts: tuple[Part, ...]
+    revision: str | None = None
+    left_out: Counter[str] = field(default_factory=Counter[str])
+    """Files of a hub data set that were not read, by the reason."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in the files, by their footers."""
+        return sum(part.rows for part in self.parts)
+
+    def identity(self) -> Any:
+        """What decides the rows, wherever they are kept: a revision and names, or file digests."""
+        if self.kind == "hub":
+            name = self.dataset.partition("@")[0]
+            return {"hub": name, "revision": self.revision, "files": [p.name for p in self.parts]}
+        return {"files": sorted(file_digests(self.parts))}
+
+    def describe(self) -> dict[str, Any]:
+        """The record of where rows came from, for `metadata.json`."""
+        digests: Sequence[str | None] = (
+            [None] * len(self.parts) if self.kind == "hub" else file_digests(self.parts)
+        )
+        return {
+            "asked_for": self.dataset,
+            "kind": self.kind,
+            "revision": self.revision,
+            "rows": self.num_rows,
+            "files": [
+                {"name": part.name, "rows": part.rows, "bytes": part.num_bytes, "xxh3_128": digest}
+                for part, digest in zip(self.parts, digests, strict=True)
+            ],
+            "files_left_out": dict(self.left_out),
+        }
+
+    def label_counts(self) -> Counter[tuple[str, str]]:
+        """Rows by (source, domain), from the footers where they tell and the two columns if not.
+
+        Raises:
+            DataError: a file is damaged.
+        """
+        counts: Counter[tuple[str, str]] = Counter()
+        for part in self.parts:
+            file = parquet.open_parquet(part.path, part.name)
+            for group in range(file.num_row_groups):
+                known = [parquet.footer_values(file, group, name) for name in ("source", "domain")]
+                source, domain = (value.only if value else None for value in known)
+                if source is not None and domain is not None:
+                    counts[source, domain] += file.metadata.row_group(group).num_rows
+                else:
+                    labels = parquet.read_labels(file, group, part.name)
+                    counts.update(zip(labels.source, labels.domain, strict=True))
+            file.close()
+        return counts
+
+    def scan(
+        self,
+        sources: frozenset[str] = frozenset(),
+        domains: frozenset[str] = frozenset(),
+    ) -> Iterator[Chunk]:
+        """Every row group, in the order of the files. Empty sets mean: all.
+
+        Texts are decoded only in row groups that hold a wanted row, and only as `rows` is read.
+
+        Raises:
+            DataError: a file is damaged; the message names it.
+        """
+        for number, part in enumerate(self.parts):
+            file = parquet.open_parquet(part.path, part.name)
+            try:
+                for group in range(file.num_row_groups):
+                    yield _chunk(file, number, part.name, group, sources, domains)
+            finally:
+                file.close()
+
+    def row(self, number: int) -> RawRow | Malformed:
+        """The row with this number, from 0 through all files in their order.
+
+        Raises:
+            NotFoundError: there are not so many rows.
+        """
+        if not 0 <= number < self.num_rows:
+            raise NotFoundError(
+                f"there is no row {number}: {self.dataset} has rows 0 to {self.num_rows - 1}"
+            )
+        before = 0
+        for chunk in self.scan():
+            if number < before + chunk.num_rows:
+                return next(row for row in chunk.rows if row.row == number - before)
+            before += chunk.num_rows
+        raise DataError(f"{self.dataset} ended before row {number}, which its footers promise")
+
+
+def _chunk(
+    file: Any, part: int, name: str, group: int, sources: frozenset[str], domains: frozenset[str]
+) -> Chunk:
+    num_rows: int = file.metadata.row_group(group).num_rows
+    if sources:
+        known = parquet.footer_values(file, group, "source")
+        if known is not None and not known.may_hold(sources) and known.nulls == 0:
+            return Chunk(part, group, num_rows, num_rows, 0, iter(()))
+    labels = parquet.read_labels(file, group, name)
+    right_source = [not sources or value in sources for value in labels.source]
+    right_domain = [not domains or value in domains for value in labels.domain]
+    other_source = right_source.count(False)
+    kept = sum(a and b for a, b in zip(right_source, right_domain, strict=True))
+    wanted: Callable[[str, str], bool] = lambda source, domain: (  # noqa: E731
+        (not sources or source in sources) and (not domains or domain in domains)
+    )
+    rows = parquet.read_rows(file, group, name, wanted) if kept else iter(())
+    return Chunk(part, group, num_rows, other_source, num_rows - other_source - kept, rows)
+
+
+def file_digests(parts: Sequence[Part]) -> list[str]:
+    """XXH3-128 of each file's bytes. It reads everything: disk speed, not tokenizer speed."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(_file_digest, [part.path for part in parts]))
+
+
+def _file_digest(path: Path) -> str:
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK_BYTES):
+            state.update(block)
+    return state.hexdigest()
+
+
+def open_corpus(
+    dataset: str,
+    *,
+    sources: Sequence[str] = (),
+    seed: int = 0,
+    full: bool = False,
+    listener: Listener = silent,
+) -> Corpus:
+    """Find the rows that `dataset` names and check that each file can be read.
+
+    Args:
+        dataset: `sample`; a parquet file, a folder of them (searched through its subfolders) or a
+            glob; or a hub id, `owner/name` or `owner/name@revision`. A path that exists is a path.
+        sources: of a hub data set, fetch only files that hold rows of these sources.
+        seed: of a large hub data set, chooses the files of a first look.
+        full: read all files of a hub data set, however many gigabytes.
+        listener: hears the progress.
+
+    Raises:
+        NotFoundError: no such path, or no parquet file in it.
+        SchemaError: a file lacks columns of the OpenThoughts schema.
+        DataError: a file is damaged.
+        NetworkError: the hub cannot be reached.
+    """
+    if dataset == SAMPLE_DATASET:
+        from openthoughts_cli.data.sample import sample_path
+
+        path = sample_path()
+        return Corpus(dataset, "sample", _parts([(path.name, path)], listener))
+    local = _local_files(dataset)
+    if local is not None:
+        return Corpus(dataset, "files", _parts(local, listener))
+    if not _HUB_ID.fullmatch(dataset):
+        raise NotFoundError(
+            f"{dataset} is no file, folder or glob that exists here",
+            hint="give a parquet file, a folder of them, a hub id such as "
+            "open-thoughts/OpenThoughts3-1.2M, or `sample`",
+        )
+    from openthoughts_cli.data import hub
+
+    name, _, revision = dataset.partition("@")
+    found = hub.fetch(
+        name, revision or None, sources=sources, seed=seed, full=full, listener=listener
+    )
+    parts = _parts(found.files, listener)
+    return Corpus(dataset, "hub", parts, found.revision, found.left_out)
+
+
+def _local_files(dataset: str) -> list[tuple[str, Path]] | None:
+    """The (name, path) of the files that `dataset` means here; None when it means no path."""
+    path = Path(dataset).expanduser()
+    if path.is_dir():
+        found = sorted(
+            file
+            for file in path.rglob("*.parquet")
+            if not any(part.startswith(".") for part in file.relative_to(path).parts)
+        )
+        if not found:
+            raise NotFoundError(
+                f"the folder {dataset} holds no .parquet file",
+                hint="give the folder that holds the rows, or a glob such as 'rows/*.parquet'",
+            )
+        return [(file.relative_to(path).as_posix(), file) for file in found]
+    if path.exists():
+        return [(path.name, path)]
+    if glob.has_magic(dataset):
+        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        files = [match for match in matches if match.is_file()]
+        if not files:
+            raise NotFoundError(f"no file matches {dataset}", hint="quote the glob, and check it")
+        return [(file.as_posix(), file) for file in files]
+    looks_local = dataset.startswith((".", "/", "~")) or dataset.endswith(".parquet")
+    if looks_local:
+        raise NotFoundError(
+            f"{dataset} does not exist",
+            hint="give a parquet file, a folder of them, a hub id, or `sample`",
+        )
+    return None
+
+
+def _parts(files: Sequence[tuple[str, Path]], listener: Listener) -> tuple[Part, ...]:
+    stage = "checking files"
+    parts: list[Part] = []
+    if len(files) > 1:
+        listener(StageStarted(stage, len(files), "files"))
+    for name, path in files:
+        file = parquet.open_parquet(path, name)
+        parts.append(Part(name, path, int(file.metadata.num_rows), path.stat().st_size))
+        file.close()
+        if len(files) > 1:
+            listener(StageProgress(stage, len(parts)))
+    if len(files) > 1:
+        listener(StageDone(stage, f"{sum(p.rows for p in parts):,} rows in {len(parts)} files"))
+    if not any(part.rows for part in parts):
+        raise DataError(
+            f"there are no rows in {', '.join(part.name for part in parts[:3])}",
+            hint="give files that hold rows",
+        )
+    return tuple(parts)

@@ -1,0 +1,302 @@
+"""Reading one parquet file of the OpenThoughts schema, a few rows in memory at a time.
+
+The schema: `difficulty` integer, `source` and `domain` text, `conversations` list of {from, value}.
+A row is whole when its conversation is one `human` turn and then one `gpt` or `assistant` turn,
+both with text; any other is malformed, and counted by its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from openthoughts_cli.errors import DataError, SchemaError
+
+__all__ = ["COLUMNS", "LABELS", "Labels", "RawRow", "check_schema", "open_parquet", "read_labels"]
+
+COLUMNS = ("difficulty", "source", "domain", "conversations")
+LABELS = ("difficulty", "source", "domain")
+_QUESTION_ROLE = "human"
+_ANSWER_ROLES = ("gpt", "assistant")
+_BATCH_ROWS = 128
+
+
+class RawRow(NamedTuple):
+    """A row as it stands in a file; the texts are UTF-8 bytes, checked."""
+
+    row_group: int
+    row: int  # within the row group
+    source: str
+    domain: str
+    difficulty: int | None
+    question: bytes
+    answer: bytes
+    answer_role: str
+
+
+class Malformed(NamedTuple):
+    """A row whose conversation cannot be used, and why."""
+
+    row_group: int
+    row: int
+    reason: str
+
+
+class Labels(NamedTuple):
+    """The small columns of a row group, one entry a row."""
+
+    source: list[str]
+    domain: list[str]
+    difficulty: list[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a row group's footer says of a text column: its only value, or its bounds."""
+
+    low: str
+    high: str
+    nulls: int
+
+    @property
+    def only(self) -> str | None:
+        return self.low if self.low == self.high and self.nulls == 0 else None
+
+    def may_hold(self, values: frozenset[str]) -> bool:
+        return any(self.low <= value <= self.high for value in values)
+
+
+def open_parquet(path: Path, name: str) -> pq.ParquetFile:
+    """Open a file and check its schema; `name` is how messages call it.
+
+    Raises:
+        DataError: the file is not parquet, or is cut off.
+        SchemaError: columns are missing or of another type.
+    """
+    try:
+        file = pq.ParquetFile(path, pre_buffer=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise broken(name, error) from error
+    check_schema(file.schema_arrow, name)
+    return file
+
+
+def broken(name: str, error: BaseException, kind: str = "parquet") -> DataError:
+    """The error for a file that cannot be read to its end."""
+    reason = " ".join(str(error).split())[:160]
+    return DataError(
+        f"{name} is not a whole {kind} file: {reason}",
+        hint="fetch or write that file again, or take it out of the folder",
+    )
+
+
+def check_schema(schema: pa.Schema, name: str) -> None:
+    """Refuse a schema that lacks the columns or types of OpenThoughts rows.
+
+    Raises:
+        SchemaError: names the file, and each missing or wrong column with its type.
+    """
+    missing = [column for column in COLUMNS if column not in schema.names]
+    if missing:
+        raise SchemaError(
+            f"{name} has no column {', '.join(missing)}; its columns are "
+            f"{', '.join(schema.names) or 'none'}",
+            hint="OpenThoughts rows have difficulty, source, domain and conversations",
+        )
+    checks: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "difficulty": (_is_level, "an integer"),
+        "source": (_is_text, "text"),
+        "domain": (_is_text, "text"),
+        "conversations": (_is_conversation, "a list of {from, value}"),
+    }
+    for column, (fits, wanted) in checks.items():
+        kind = schema.field(column).type
+        if not fits(kind):
+            raise SchemaError(
+                f"{name}: column {column} is {kind}, not {wanted}",
+                hint="OpenThoughts rows have difficulty, source, domain and conversations",
+            )
+
+
+def _is_level(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_null(kind))
+
+
+def _is_text(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _is_conversation(kind: Any) -> bool:
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    turn = kind.value_type
+    if not pa.types.is_struct(turn):
+        return False
+    fields = {turn.field(i).name: turn.field(i).type for i in range(turn.num_fields)}
+    return all(name in fields and _is_text(fields[name]) for name in ("from", "value"))
+
+
+def footer_values(file: pq.ParquetFile, row_group: int, column: str) -> Known | None:
+    """What the footer knows of a text column in a row group; None where it says nothing."""
+    group = file.metadata.row_group(row_group)
+    index = file.metadata.schema.names.index(column)
+    for position in (index, *range(group.num_columns)):
+        chunk = group.column(position)
+        if chunk.path_in_schema == column:
+            statistics = chunk.statistics
+            if statistics is None or not statistics.has_min_max or not statistics.has_null_count:
+                return None
+            low, high = statistics.min, statistics.max
+            if not (isinstance(low, str) and isinstance(high, str)):
+                return None
+            return Known(low, high, int(statistics.null_count))
+    return None
+
+
+def read_labels(file: pq.ParquetFile, row_group: int, name: str) -> Labels:
+    """The source, domain and difficulty of every row of a row group.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        table = file.read_row_group(row_group, columns=list(LABELS))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise broken(name, error) from error
+    return _labels(table)
+
+
+def _labels(table: Any) -> Labels:
+    return Labels(
+        _texts(table.column("source")),
+        _texts(table.column("domain")),
+        cast("list[int | None]", table.column("difficulty").to_pylist()),
+    )
+
+
+def _texts(column: Any) -> list[str]:
+    """A text column with null as "" and bytes that are no UTF-8 as U+FFFD."""
+    raw = column.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
+    seen: dict[bytes | None, str] = {None: ""}
+    for value in raw:
+        if value not in seen:
+            seen[value] = value.decode("utf-8", "replace")
+    return [seen[value] for value in raw]
+
+
+def read_rows(
+    file: pq.ParquetFile, row_group: int, name: str, wanted: Callable[[str, str], bool]
+) -> Iterator[RawRow | Malformed]:
+    """The rows of a row group whose (source, domain) is wanted, decoded a batch at a time.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    start = 0
+    batches = file.iter_batches(
+        batch_size=_BATCH_ROWS, row_groups=[row_group], columns=list(COLUMNS)
+    )
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise broken(name, error) from error
+        if batch is None:
+            return
+        yield from _batch_rows(batch, row_group, start, wanted)
+        start += batch.num_rows
+
+
+def _batch_rows(
+    batch: Any, row_group: int, start: int, wanted: Callable[[str, str], bool]
+) -> Iterator[RawRow | Malformed]:
+    labels = _labels(pa.Table.from_batches([batch]))
+    conversations = batch.column("conversations")
+    lengths = pc.list_value_length(conversations).to_pylist()
+    first = conversations.offsets.to_pylist()
+    turns = conversations.values
+    roles = turns.field("from").cast(pa.large_string()).cast(pa.large_binary())
+    texts = turns.field("value").cast(pa.large_string()).cast(pa.large_binary())
+    valid = _all_utf8(texts)
+    for i in range(batch.num_rows):
+        if not wanted(labels.source[i], labels.domain[i]):
+            continue
+        reason = _count_reason(lengths[i])
+        if reason is None:
+            at = first[i]
+            role = (roles[at].as_py(), roles[at + 1].as_py())
+            question, answer = texts[at].as_py(), texts[at + 1].as_py()
+            reason = _turn_reason(role, question, answer, checked=valid)
+            if reason is None:
+                yield RawRow(
+                    row_group,
+                    start + i,
+                    labels.source[i],
+                    labels.domain[i],
+                    labels.difficulty[i],
+                    question,
+                    answer,
+                    role[1].decode(),
+                )
+                continue
+        yield Malformed(row_group, start + i, reason)
+
+
+def _count_reason(turns: int | None) -> str | None:
+    if turns is None:
+        return "no conversation"
+    if turns == 0:
+        return "empty conversation"
+    if turns != 2:
+        return f"{'more' if turns > 2 else 'fewer'} than two turns"
+    return None
+
+
+def _turn_reason(
+    roles: tuple[bytes | None, bytes | None],
+    question: bytes | None,
+    answer: bytes | None,
+    *,
+    checked: bool,
+) -> str | None:
+    known = {name.encode() for name in _ANSWER_ROLES}
+    if roles[0] != _QUESTION_ROLE.encode() or roles[1] not in known:
+        return "other roles than human and gpt"
+    for text in (question, answer):
+        if text is None or _is_blank(text):
+            return "a turn without text"
+        if not checked and not _is_utf8(text):
+            return "not UTF-8"
+    return None
+
+
+def _is_blank(text: bytes) -> bool:
+    # A text with any visible character among its first bytes is settled without decoding it all.
+    head = text[:64].decode("utf-8", "ignore")
+    return not head.strip() and not text.decode("utf-8", "replace").strip()
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _all_utf8(texts: Any) -> bool:
+    try:
+        texts.cast(pa.large_string()).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True

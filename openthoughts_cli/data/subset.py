@@ -1,0 +1,331 @@
+"""A subset on disk: cut, written whole or not at all, found again and checked.
+
+    <name>/
+      dataset/        the rows; `datasets.load_from_disk` reads it
+      metadata.json   where they came from, how they were chosen, their figures and digest
+      config.json     the resolved config; `ot subset --config` on it repeats the cut
+      samples/        ten rows as Markdown, from the shortest to the longest
+      README.md       a data set card
+
+The name is a label. What a subset is stands in its digest: that of the canonical rows.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openthoughts_cli import places
+from openthoughts_cli.config.subset import SubsetConfig
+from openthoughts_cli.data import arrow_directory
+from openthoughts_cli.data.card import card, sample_page, spread_over_lengths
+from openthoughts_cli.data.figures import describe_rows
+from openthoughts_cli.data.plan import Plan, plan_subset
+from openthoughts_cli.data.rows import Row, canonical_digest, content_hash, row_id
+from openthoughts_cli.data.select import Selection, identities
+from openthoughts_cli.digests import digest_value
+from openthoughts_cli.errors import (
+    ConflictError,
+    DataError,
+    EmptyResultError,
+    IntegrityError,
+    NotFoundError,
+)
+from openthoughts_cli.events import Listener, Notice, silent
+from openthoughts_cli.store import directory_aside
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["Subset", "build_subset", "load_subset", "preview_subset", "subset_names"]
+
+FORMAT = 1
+_METADATA = "metadata.json"
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A subset that is there. Made by `build_subset` and `load_subset`."""
+
+    name: str
+    path: Path
+    metadata: Mapping[str, Any]
+    reused: bool = field(default=False, compare=False)
+    """Whether `build_subset` found it whole and did not cut it again."""
+
+    @property
+    def digest(self) -> str:
+        """Of the canonical rows in their order: 32 hexadecimal digits."""
+        return str(self.metadata["digest"])
+
+    def rows(self) -> list[Row]:
+        """The rows in their seeded order, checked against the digest.
+
+        Raises:
+            IntegrityError: they are not the rows that were written.
+            DataError: the file cannot be read.
+        """
+        rows = list(arrow_directory.read_rows(self.path / "dataset"))
+        problem = _first_difference(rows, self.digest)
+        if problem is not None:
+            raise IntegrityError(
+                f"the rows of {self.path} are not those that were written: {problem}",
+                hint=f"cut it again: ot subset --config {self.path / 'config.json'} --force",
+            )
+        return rows
+
+    def frame(self) -> polars.DataFrame:
+        """The rows as a polars data frame, columns as on disk, unchecked."""
+        import polars
+
+        frame = polars.from_arrow(arrow_directory.read_table(self.path / "dataset"))
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+
+def _first_difference(rows: list[Row], digest: str) -> str | None:
+    for index, row in enumerate(rows):
+        content = content_hash(
+            row.source, row.domain, row.difficulty, row.question.encode(), row.answer.encode()
+        )
+        if row.row_id.partition("-")[0] != row_id(content, 0).partition("-")[0]:
+            return f"row {index} has another content than its id says"
+    return None if canonical_digest(rows) == digest else "the digest differs"
+
+
+def build_subset(
+    config: SubsetConfig, *, force: bool = False, listener: Listener = silent
+) -> Subset:
+    """Cut a subset and write its directory; an equal one that is there is used as it is.
+
+    Args:
+        config: which rows, and where to.
+        force: replace a different subset of that name.
+        listener: hears progress, and a warning where fewer rows passed than were asked for.
+
+    Raises:
+        ConflictError: another subset, or something that is no subset, has that name.
+        EmptyResultError: no row passes; nothing is written.
+        NotFoundError, NetworkError, DataError, SchemaError: as `open_corpus`.
+        ModelError: the tokenizer cannot be had.
+        StorageError: the directory cannot be written; nothing half-written stays.
+    """
+    name = config.name or config.default_name()
+    place = (config.output_dir or places.subsets_dir()) / name
+    there = _what_is_there(place)
+    plan = plan_subset(config, listener=listener)
+    if there is not None and not force:
+        if there.metadata.get("request") == plan.request:
+            there.rows()
+            return _reused(there, listener)
+        _refuse_other_choice(there, plan)
+    selection = plan.select(listener=listener)
+    _check_result(selection, config, listener)
+    digest = canonical_digest(identities(selection.chosen))
+    if there is not None and not force:
+        if there.digest != digest:
+            raise ConflictError(
+                f"{place} holds a subset of the same request whose rows were others",
+                hint="the data has changed: give --name, or --force to replace it",
+            )
+        there.rows()
+        return _reused(there, listener)
+    return _write(plan, selection, name, place, digest, replace=there is not None)
+
+
+def preview_subset(config: SubsetConfig, *, listener: Listener = silent) -> Selection:
+    """What `build_subset` would choose, and where all other rows go; nothing is written.
+
+    Raises:
+        As `build_subset`, but an empty result is a result.
+    """
+    return plan_subset(config, listener=listener).select(listener=listener)
+
+
+def load_subset(name_or_path: str, *, root: Path | None = None) -> Subset:
+    """Find a subset by its directory, or by its name under `root` (unset: the subsets directory).
+
+    Raises:
+        NotFoundError: there is none; the message names those that exist.
+        DataError: its metadata cannot be read.
+    """
+    root = root or places.subsets_dir()
+    for place in (Path(name_or_path).expanduser(), root / name_or_path):
+        if (place / _METADATA).is_file():
+            return _load(place)
+    names = subset_names(root)
+    close = difflib.get_close_matches(name_or_path, names, n=1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    known = f"those in {root}: {', '.join(names)}" if names else f"{root} holds none yet"
+    raise NotFoundError(
+        f"there is no subset {name_or_path}: {known}",
+        hint=f"{guess}cut one with `ot subset`",
+    )
+
+
+def subset_names(root: Path | None = None) -> list[str]:
+    """The names of the subsets under `root`, sorted. Half-written ones are none."""
+    root = root or places.subsets_dir()
+    if not root.is_dir():
+        return []
+    found = (path.parent for path in root.glob(f"*/{_METADATA}"))
+    return sorted(path.name for path in found if not path.name.startswith("."))
+
+
+def _load(place: Path) -> Subset:
+    path = place / _METADATA
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        if metadata["format"] != FORMAT:
+            raise DataError(
+                f"{path} is of format {metadata['format']}; this version reads format {FORMAT}",
+                hint="cut it again, or use the version of `ot` that wrote it",
+            )
+        str(metadata["digest"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not the record of a subset: {error}", hint="cut it again with --force"
+        ) from error
+    return Subset(place.resolve().name, place, metadata)
+
+
+def _what_is_there(place: Path) -> Subset | None:
+    """The subset at this place. A place with anything else in it is never touched.
+
+    Raises:
+        ConflictError: something that is no subset.
+    """
+    if (place / _METADATA).is_file():
+        return _load(place)
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        raise ConflictError(
+            f"{place} exists and is no subset", hint="give another --name or --output-dir"
+        )
+    if place.exists():
+        place.rmdir()
+    return None
+
+
+def _reused(there: Subset, listener: Listener) -> Subset:
+    listener(Notice(f"{there.path} holds these rows already: {there.digest}"))
+    return Subset(there.name, there.path, there.metadata, reused=True)
+
+
+def _refuse_other_choice(there: Subset, plan: Plan) -> None:
+    before = there.metadata.get("choice", {})
+    changed = [
+        f"{key} {_short(before.get(key))} -> {_short(value)}"
+        for key, value in plan.choice.items()
+        if before.get(key) != value
+    ]
+    if changed:
+        raise ConflictError(
+            f"{there.path} is another subset: {', '.join(changed)}",
+            hint="give this one a --name of its own, or --force to replace that one",
+        )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "+".join(str(item) for item in value) or "all"
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
+
+
+def _check_result(selection: Selection, config: SubsetConfig, listener: Listener) -> None:
+    funnel = selection.funnel
+    if not selection.chosen:
+        raise EmptyResultError(
+            f"no row passed the filters: {funnel.sentence()}", hint=_empty_hint(selection, config)
+        )
+    if len(selection.chosen) < config.limit:
+        listener(
+            Notice(
+                f"{len(selection.chosen):,} rows passed, {config.limit:,} were asked for: "
+                f"{funnel.sentence()}",
+                "warning",
+            )
+        )
+
+
+def _empty_hint(selection: Selection, config: SubsetConfig) -> str:
+    funnel = selection.funnel
+    worst = max(funnel.steps(), key=lambda step: step[1])[0]
+    if worst == "too long" and funnel.shortest_too_long is not None:
+        return f"the shortest row has {funnel.shortest_too_long:,} tokens: raise --max-tokens"
+    if worst == "too short":
+        return f"every row has fewer than {config.min_tokens:,} tokens: lower --min-tokens"
+    if worst == "control tokens":
+        return "keep such rows with --set control_tokens=keep, if you want real control tokens"
+    if worst == "malformed":
+        reasons = ", ".join(f"{what} {n:,}" for what, n in funnel.malformed.most_common())
+        return f"a row is one human turn and one gpt turn, both with text; here: {reasons}"
+    counts = selection.corpus.label_counts()
+    found = ", ".join(sorted({f"{source} ({domain})" for source, domain in counts}))
+    return f"the rows there are of {found}"
+
+
+def _write(
+    plan: Plan, selection: Selection, name: str, place: Path, digest: str, *, replace: bool
+) -> Subset:
+    with directory_aside(place, replace=replace) as aside:
+        arrow_directory.write_rows(aside / "dataset", selection.rows(), fingerprint=digest)
+        figures = describe_rows(arrow_directory.read_rows(aside / "dataset"))
+        metadata = _metadata(plan, selection, figures, digest)
+        config = plan.config.model_copy(update={"name": name})
+        _write_text(aside / "config.json", _json(config.model_dump(mode="json")))
+        _write_text(aside / "README.md", card(name, metadata))
+        (aside / "samples").mkdir()
+        shown = spread_over_lengths([item.counts.total for item in selection.chosen])
+        for index, row in enumerate(arrow_directory.read_rows(aside / "dataset")):
+            if index in shown:
+                page = sample_page(index, row)
+                _write_text(aside / "samples" / f"{shown.index(index) + 1:02}.md", page)
+        _write_text(aside / _METADATA, _json(metadata))
+    return Subset(name, place, metadata)
+
+
+def _metadata(
+    plan: Plan, selection: Selection, figures: Mapping[str, Any], digest: str
+) -> dict[str, Any]:
+    packages = ("openthoughts-cli", "pyarrow", "tokenizers", "xxhash")
+    return {
+        "format": FORMAT,
+        "digest": digest,
+        "request": plan.request,
+        "choice": plan.choice,
+        "config": plan.config.model_dump(mode="json"),
+        "dataset": plan.corpus.describe(),
+        "tokenizer": {"model": plan.counter.model, "digest": plan.counter.digest},
+        "funnel": selection.funnel.record(),
+        "figures": figures,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "python": platform.python_version(),
+            **{package: _version(package) for package in packages},
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None  # a source tree that is not installed
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="replace", newline="\n")

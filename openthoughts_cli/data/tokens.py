@@ -1,0 +1,48 @@
+"""Exact token counts, from the same encoding that training uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from openthoughts_cli.data.trace import split_trace
+
+if TYPE_CHECKING:
+    from openthoughts_cli.chat.renderer import Renderer
+
+__all__ = ["RendererCounter", "TokenCounter", "TokenCounts"]
+
+
+class TokenCounts(NamedTuple):
+    """Tokens of one example.
+
+    `total` = template + `question` + `thinking` + `answer`, where the template's own tokens stand in
+    the prompt around the question, and the end-of-turn token counts as part of the answer.
+    """
+
+    total: int
+    question: int
+    thinking: int
+    answer: int
+
+
+class TokenCounter(Protocol):
+    """What choosing rows needs of a tokenizer: a faster way to count is another one of these."""
+
+    @property
+    def model(self) -> str:
+        """Whose tokens these are, as asked for."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Names tokenizer and template: equal digests give equal counts."""
+        ...
+
+    def has_control(self, text: str) -> bool:
+        """Whether the text spells a control token."""
+        ...
+
+    def count(self, rows: Sequence[tuple[str, str]]) -> list[TokenCounts]:
+        """The tokens of each (question, answer)."""
+        ...
