@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def _storage_error(error: OSError, path: Path) -> StorageError:
 
 
 @contextlib.contextmanager
-def as_storage_errors(path: Path) -> Iterator[None]:
+def as_storage_errors(path: Path) -> Generator[None]:
     """Turn an `OSError` of writing at `path` into a `StorageError` that says what to do."""
     try:
         yield
@@ -96,21 +96,21 @@ def write_whole(path: Path, content: str | bytes) -> None:
     with as_storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        aside = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
+            aside.chmod(0o644)
+            aside.replace(path)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+            aside.unlink(missing_ok=True)
             raise
 
 
 @contextlib.contextmanager
-def directory_aside(place: Path, *, replace: bool = False) -> Iterator[Path]:
+def directory_aside(place: Path, *, replace: bool = False) -> Generator[Path]:
     """A fresh directory beside `place` that becomes `place` when the block ends well.
 
     When the block raises, the directory is removed and `place` is as it was. With `replace` an
@@ -122,7 +122,7 @@ def directory_aside(place: Path, *, replace: bool = False) -> Iterator[Path]:
     with as_storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.partial-"))
-        os.chmod(aside, 0o755)
+        aside.chmod(0o755)
     try:
         with as_storage_errors(place):
             yield aside
@@ -145,13 +145,13 @@ def _swap_in(aside: Path, place: Path, *, replace: bool) -> None:
         if not replace:
             raise FileExistsError(errno.EEXIST, "it exists already", str(place))
         old = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.old-"))
-        os.replace(place, old / "it")
+        place.replace(old / "it")
         try:
-            os.replace(aside, place)
+            aside.replace(place)
         except OSError:
-            os.replace(old / "it", place)
+            (old / "it").replace(place)
             raise
         finally:
             shutil.rmtree(old, ignore_errors=True)
     else:
-        os.replace(aside, place)
+        aside.replace(place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from filelock import FileLock, Timeout
 
@@ -17,7 +17,7 @@ __all__ = ["locked"]
 
 
 @contextlib.contextmanager
-def locked(run: RunDirectory) -> Iterator[None]:
+def locked(run: RunDirectory) -> Generator[None]:
     """Hold the run for this process; the system frees it however the process ends.
 
     Raises:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
 from openthoughts_cli.engine.base import Engine
 from openthoughts_cli.errors import BudgetError, OtError
-from openthoughts_cli.events import Listener, Notice
 from openthoughts_cli.evals.benchmark import benchmark
 from openthoughts_cli.evals.nll import evaluate_nll, forward_of_sampler
 from openthoughts_cli.evals.run import evaluate
+from openthoughts_cli.events import Listener, Notice
 from openthoughts_cli.runs.layout import RunDirectory
 
 if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
-    from openthoughts_cli.data.corpus import Row
+    from openthoughts_cli.data.rows import Row
 
 __all__ = ["EvalSchedule", "Evaluations"]
 

@@ -13,7 +13,7 @@ from openthoughts_cli.engine.base import Datum
 
 if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
-    from openthoughts_cli.data.corpus import Row
+    from openthoughts_cli.data.rows import Row
 
 __all__ = ["LossNormalization", "Packed", "TrainingRows", "collate", "render_rows"]
 

@@ -21,7 +21,7 @@ from openthoughts_cli.training.examples import TrainingRows, render_rows
 
 if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
-    from openthoughts_cli.data.corpus import Row
+    from openthoughts_cli.data.rows import Row
 
 __all__ = ["RUN_FORMAT", "Prepared", "find_model", "prepare"]
 

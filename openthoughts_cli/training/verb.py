@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from openthoughts_cli.config.benchmark import NLL
@@ -16,7 +15,7 @@ from openthoughts_cli.engine import default_model, open_engine, resolve_engine
 from openthoughts_cli.engine.base import Engine, LoraSpec, Trainer
 from openthoughts_cli.engine.meter import Meter, Price, metered
 from openthoughts_cli.engine.prices import price_of
-from openthoughts_cli.errors import BudgetError, ConfigError, ConflictError, OtError, UsageError
+from openthoughts_cli.errors import ConfigError, ConflictError, OtError, UsageError
 from openthoughts_cli.evals.benchmark import benchmark
 from openthoughts_cli.events import (
     CheckpointSaved,

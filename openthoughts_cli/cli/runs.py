@@ -1,0 +1,64 @@
+"""`ot runs`: list and show runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from openthoughts_cli.cli.console import open_console
+from openthoughts_cli.cli.options import JsonOption, PlainOption, QuietOption, RunArgument
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List and show runs.", no_args_is_help=True, add_completion=False)
+
+
+@app.command("ls")
+def list_all(
+    json: JsonOption = False, quiet: QuietOption = False, plain: PlainOption = False
+) -> None:
+    """List the runs under the runs directory.
+
+    With --json, one record a run.
+    """
+    console = open_console(as_json=json, quiet=quiet, plain=plain)
+    import dataclasses
+
+    from openthoughts_cli.cli.render.runs import render_runs
+    from openthoughts_cli.places import runs_dir
+    from openthoughts_cli.runs.layout import list_runs
+    from openthoughts_cli.runs.summary import summarise
+
+    summaries = [summarise(run) for run in list_runs()]
+    if json:
+        for summary in summaries:
+            console.record("run", dataclasses.asdict(summary))
+    elif summaries:
+        console.print(render_runs(summaries))
+    else:
+        console.note(f"no runs under {runs_dir()} yet; ot train or ot quickstart makes one")
+
+
+@app.command()
+def show(
+    run: RunArgument,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    plain: PlainOption = False,
+) -> None:
+    """Show one run: what it was, how it went, its scores."""
+    console = open_console(as_json=json, quiet=quiet, plain=plain)
+    import dataclasses
+
+    from openthoughts_cli.runs.layout import find_run
+    from openthoughts_cli.runs.summary import summarise
+
+    summary = summarise(find_run(run))
+
+    def render() -> Any:
+        from openthoughts_cli.cli.render.runs import render_run
+
+        return render_run(summary)
+
+    console.report("run", dataclasses.asdict(summary), render)

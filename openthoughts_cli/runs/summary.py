@@ -1,0 +1,89 @@
+"""A run in a few figures, read from its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from openthoughts_cli.errors import DataError
+from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.runs.log import eval_metrics, run_status, step_metrics
+
+__all__ = ["EvalSummary", "RunSummary", "summarise"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvalSummary:
+    """One benchmark of a run: the first and the last step that it was measured at."""
+
+    benchmark: str
+    first_step: int
+    first: dict[str, float]
+    last_step: int
+    last: dict[str, float]
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a table of runs shows. `problem` is set when the run's own files are damaged."""
+
+    run_id: str
+    path: str
+    status: str
+    model: str
+    engine: str
+    subset: str
+    created: str
+    steps_done: int
+    total_steps: int
+    first_loss: float | None
+    last_loss: float | None
+    train_tokens: int
+    seconds: float
+    evals: tuple[EvalSummary, ...]
+    checkpoints: int
+    problem: str = ""
+
+
+def summarise(run: RunDirectory) -> RunSummary:
+    """The summary of a run, whatever state its files are in."""
+    problem = ""
+    try:
+        config, record = run.read_config(), run.read_record()
+    except DataError as error:
+        config, record, problem = {}, {}, error.message
+    steps = step_metrics(run)
+    return RunSummary(
+        run_id=run.run_id,
+        path=str(run.path),
+        status=run_status(run),
+        model=str(_within(record, "model", "name") or config.get("model") or ""),
+        engine=str(_within(config, "engine", "kind") or ""),
+        subset=str(_within(record, "subset", "name") or config.get("subset") or ""),
+        created=str(record.get("created") or ""),
+        steps_done=steps[-1]["step"] if steps else 0,
+        total_steps=int(record.get("total_steps") or 0),
+        first_loss=steps[0]["train_mean_nll"] if steps else None,
+        last_loss=steps[-1]["train_mean_nll"] if steps else None,
+        train_tokens=sum(int(step.get("num_tokens") or 0) for step in steps),
+        seconds=sum(float(step.get("time/step") or 0.0) for step in steps),
+        evals=tuple(
+            EvalSummary(
+                benchmark=name,
+                first_step=scores[0][0],
+                first=scores[0][1],
+                last_step=scores[-1][0],
+                last=scores[-1][1],
+                times=len(scores),
+            )
+            for name, scores in eval_metrics(run).items()
+        ),
+        checkpoints=len(run.checkpoints()),
+        problem=problem,
+    )
+
+
+def _within(record: dict[str, Any], outer: str, inner: str) -> Any:
+    value = record.get(outer)
+    return value.get(inner) if isinstance(value, dict) else None
