@@ -30,7 +30,7 @@ from openthoughts_cli.digests import digest_file, digest_text, digest_value
 from openthoughts_cli.errors import ModelError
 from openthoughts_cli.events import Listener, Notice, silent
 
-__all__ = ["RENDERER_FORMAT", "Example", "Renderer", "load_renderer"]
+__all__ = ["RENDERER_FORMAT", "Example", "Measure", "Renderer", "load_renderer"]
 
 RENDERER_FORMAT = 1
 """Counts up when the same row would become other tokens; part of every digest."""
@@ -58,6 +58,20 @@ class Example:
         return len(self.prompt) + len(self.target)
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Token counts of one example, by the parts of its text.
+
+    `prompt` includes `question`; `head` is the target's tokens that begin within the first `cut`
+    characters of the answer, and `target` all of them with the end-of-turn token.
+    """
+
+    prompt: int
+    question: int
+    head: int
+    target: int
+
+
 class Renderer:
     """Renders for one model. Made by `load_renderer`; safe to share between threads."""
 
@@ -66,7 +80,7 @@ class Renderer:
     digest: str
     """32 hexadecimal digits of tokenizer.json, template, special tokens and `RENDERER_FORMAT`."""
     vocab_size: int
-    """One more than the largest token id."""
+    """How many tokens the tokenizer knows, added ones included (a model's matrix may be larger)."""
     stop_tokens: tuple[int, ...]
     """Ids that end an answer: the end of turn first, then end-of-text ids."""
     opens_thinking: bool
@@ -85,10 +99,9 @@ class Renderer:
             if not self._adds_bos(special_tokens.get("bos_token")):
                 special_tokens.pop("bos_token", None)
         self._template = ChatTemplate(text, special_tokens, model=model)
-        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
-        self.vocab_size = max(vocabulary.values(), default=-1) + 1
+        self.vocab_size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         # One int object for each id, shared by all examples: 8 bytes a token instead of 36.
-        self._ids = tuple(range(self.vocab_size))
+        self._ids: dict[int, int] = {}
         self._end_of_turn = self._find_end_of_turn(special_tokens.get("eos_token"))
         self.stop_tokens = self._find_stop_tokens(special_tokens.get("eos_token"), files.eos_ids)
         self._control = self._control_pattern()
@@ -159,10 +172,46 @@ class Renderer:
             )
         return examples
 
+    def measure(self, rows: Sequence[tuple[str, str, int]]) -> list[Measure]:
+        """Count (question, answer, cut) rows without keeping tokens; see `Measure`.
+
+        The counts come from the offsets of the one encoding that `examples` makes.
+        """
+        measures: list[Measure] = []
+        for start in range(0, len(rows), _BATCH_ROWS):
+            batch = rows[start : start + _BATCH_ROWS]
+            prompts = [self.prompt_text(question) for question, _, _ in batch]
+            targets = [self.target_text(answer) for _, answer, _ in batch]
+            texts = list(chain.from_iterable(zip(prompts, targets, strict=True)))
+            found = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+            for i, (question, answer, cut) in enumerate(batch):
+                asked, said = found[2 * i], found[2 * i + 1]
+                cut -= len(answer) - len(targets[i])
+                measures.append(
+                    Measure(
+                        prompt=len(asked.ids),
+                        question=self._question_tokens(asked.offsets, prompts[i], question),
+                        head=_tokens_before(said, cut, len(targets[i])),
+                        target=len(said.ids) + 1,
+                    )
+                )
+        return measures
+
+    def _question_tokens(
+        self, offsets: Sequence[tuple[int, int]], prompt: str, question: str
+    ) -> int:
+        """How many of the prompt's tokens hold text of the question (templates may strip it)."""
+        before = self._template.before_question()
+        for text in (question, question.strip()):
+            if prompt.startswith(before) and prompt.startswith(text, len(before)):
+                first, last = len(before), len(before) + len(text)
+                return sum(start < last and end > first for start, end in offsets)
+        return 0
+
     def _encode(self, texts: list[str]) -> list[tuple[int, ...]]:
-        shared = self._ids.__getitem__
+        shared = self._ids.setdefault
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return [tuple(map(shared, encoding.ids)) for encoding in encodings]
+        return [tuple([shared(i, i) for i in encoding.ids]) for encoding in encodings]
 
     # -- tokens to text
 
@@ -237,7 +286,7 @@ class Renderer:
         stops = [self._end_of_turn]
         if eos_token and (end := self._tokenizer.token_to_id(eos_token)) is not None:
             stops.append(end)
-        stops.extend(i for i in eos_ids if 0 <= i < self.vocab_size)
+        stops.extend(i for i in eos_ids if self._tokenizer.id_to_token(i) is not None)
         stops.extend(by_text[text] for text in _ENDS if text in by_text)
         return tuple(dict.fromkeys(stops))
 
@@ -246,6 +295,18 @@ class Renderer:
         if not bos_token:
             return False
         return self._tokenizer.token_to_id(bos_token) in self._tokenizer.encode("").ids
+
+
+def _tokens_before(encoding: Any, cut: int, length: int) -> int:
+    """How many tokens begin before the character `cut` of a text of `length` characters."""
+    if cut >= length:
+        return len(encoding.ids)
+    # A normaliser may leave a character out; the nearest one before it that has a token decides.
+    for at in range(cut - 1, -1, -1):
+        token = encoding.char_to_token(at)
+        if token is not None:
+            return token + 1
+    return 0
 
 
 def load_renderer(model: str, *, listener: Listener = silent) -> Renderer:

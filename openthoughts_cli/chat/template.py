@@ -27,7 +27,7 @@ PLAIN_TEMPLATE = (
 """For a base model without a template. It ends in a line break, not a blank: a trailing blank would
 belong to the next word's token and make a token sequence that base models hardly saw."""
 
-# Never in a question; what a template writes after it is the end of an assistant turn.
+# Never in a question; what a template writes around it belongs to the template.
 _MARK = "0f6d1c2e-answer-mark"
 
 
@@ -49,6 +49,7 @@ class ChatTemplate:
         self.text = text
         self.model = model
         self.special_tokens = dict(special_tokens)
+        self._before: str | None = None
         try:
             self._template = _environment().from_string(text)
         except jinja2.TemplateError as error:
@@ -61,6 +62,12 @@ class ChatTemplate:
             ModelError: the template refuses or cannot render a single user turn.
         """
         return self._render([{"role": "user", "content": question}], generation_prompt=True)
+
+    def before_question(self) -> str:
+        """What the template writes before the user's text."""
+        if self._before is None:
+            self._before = self.prompt(_MARK).partition(_MARK)[0]
+        return self._before
 
     def after_answer(self) -> str | None:
         """What the template writes after an assistant's text; None when it renders none."""

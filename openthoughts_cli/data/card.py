@@ -29,7 +29,8 @@ def fenced(text: str) -> str:
     """The text as a Markdown code block that nothing inside it can close."""
     runs = re.findall(r"`{3,}", text)
     fence = "`" * max((len(run) + 1 for run in runs), default=3)
-    return f"{fence}text\n{text}{'' if text.endswith('\n') else '\n'}{fence}\n"
+    ending = "" if text.endswith("\n") else "\n"
+    return f"{fence}text\n{text}{ending}{fence}\n"
 
 
 def sample_page(index: int, row: Row) -> str:

@@ -31,7 +31,7 @@ from openthoughts_cli.events import Listener, StageDone, StageProgress, StageSta
 __all__ = ["Chosen", "Criteria", "Funnel", "Selection", "order_key", "select"]
 
 _BATCH_ROWS = 256
-_BATCH_BYTES = 4 << 20
+_BATCH_BYTES = 2 << 20
 _BEHIND_ALL = 1 << 64
 _PROGRESS_ROWS = 64
 KEPT_TEXT_BYTES = 256 << 20
@@ -197,7 +197,7 @@ def select(
                 draw.funnel.malformed[raw.reason] += 1
             else:
                 draw.offer(chunk.part, raw)
-            if raw.row % _PROGRESS_ROWS == 0:
+            if raw.row and raw.row % _PROGRESS_ROWS == 0:
                 listener(StageProgress(stage, draw.funnel.read - chunk.num_rows + raw.row))
         listener(StageProgress(stage, draw.funnel.read))
     chosen, funnel = draw.finish()

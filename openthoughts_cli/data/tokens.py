@@ -46,3 +46,33 @@ class TokenCounter(Protocol):
     def count(self, rows: Sequence[tuple[str, str]]) -> list[TokenCounts]:
         """The tokens of each (question, answer)."""
         ...
+
+
+class RendererCounter:
+    """Counts with a renderer of `chat`: the very encoding that the trainer feeds."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+
+    @property
+    def model(self) -> str:
+        return self._renderer.model
+
+    @property
+    def digest(self) -> str:
+        return self._renderer.digest
+
+    def has_control(self, text: str) -> bool:
+        return bool(self._renderer.control_tokens_in(text))
+
+    def count(self, rows: Sequence[tuple[str, str]]) -> list[TokenCounts]:
+        cut = [(question, answer, len(split_trace(answer).thinking)) for question, answer in rows]
+        return [
+            TokenCounts(
+                total=found.prompt + found.target,
+                question=found.question,
+                thinking=found.head,
+                answer=found.target - found.head,
+            )
+            for found in self._renderer.measure(cut)
+        ]
