@@ -347,9 +347,9 @@ class MemorySampler:
         previous = prompt[-1]
         for _ in range(room):
             distribution = self._base.token_logprobs(previous, self._adapter)
-            previous = draw(distribution, params, rng)
+            previous = draw(self._base, distribution, params, rng)
             tokens.append(previous)
-            logprobs.append(float(np.float32(distribution[previous])))
+            logprobs.append(float(np.float32(distribution[previous % self._base.buckets])))
             if previous in params.stop:
                 return Completion(tuple(tokens), "stop", tuple(logprobs))
         return Completion(tuple(tokens), "length", tuple(logprobs))

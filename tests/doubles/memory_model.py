@@ -41,8 +41,9 @@ class BaseModel:
         self.buckets = min(vocab_size, max_buckets)
         rng = np.random.default_rng(_seed_of("base", name))
         self.table: Float64Array = rng.normal(0.0, 0.7, (self.buckets, self.buckets))
-        sizes = np.bincount(np.arange(vocab_size) % self.buckets, minlength=self.buckets)
-        self.log_sizes: Float64Array = np.log(sizes.astype(np.float64))
+        counts = np.bincount(np.arange(vocab_size) % self.buckets, minlength=self.buckets)
+        self.sizes: Float64Array = counts.astype(np.float64)
+        self.log_sizes: Float64Array = np.log(self.sizes)
 
     def bucket_of(self, tokens: Int64Array) -> Int64Array:
         return tokens % self.buckets
@@ -69,10 +70,9 @@ class BaseModel:
         return picked.astype(np.float32)
 
     def token_logprobs(self, previous: int, adapter: Adapter | None) -> Float64Array:
-        """Log-probabilities over the whole vocabulary after one token, [vocab_size]."""
+        """Log-probability of each single token of a bucket after one token, [buckets]."""
         logprobs, _ = self.log_probabilities(np.array([previous]), adapter)
-        spread = logprobs[0] - self.log_sizes
-        return spread[np.arange(self.vocab_size) % self.buckets]
+        return logprobs[0] - self.log_sizes
 
 
 @dataclass
@@ -164,20 +164,34 @@ class Adapter:
         return adapter, about
 
 
-def draw(logprobs: Float64Array, params: SamplingParams, rng: np.random.Generator) -> int:
-    """One token from log-probabilities [vocab]: temperature, then top_k, then top_p.
+def draw(
+    base: BaseModel, logprobs: Float64Array, params: SamplingParams, rng: np.random.Generator
+) -> int:
+    """One token: temperature, then top_k, then top_p. Ties go to the smaller token id.
 
-    Ties go to the smaller token id, so that greedy means one thing.
+    `logprobs` are those of one token of each bucket, [buckets]; bucket b holds the tokens b,
+    b + buckets, b + 2 * buckets, ... of the vocabulary.
     """
     if params.temperature == 0 or params.top_k == 1:
         return int(logprobs.argmax())
     order = np.argsort(-logprobs, kind="stable")
-    scaled = logprobs[order] / params.temperature
+    sizes = base.sizes[order]
     if params.top_k > 0:
-        scaled = scaled[: params.top_k]
-    chances = np.exp(scaled - scaled.max())
-    chances /= chances.sum()
+        sizes = _first(sizes, params.top_k)
+    chances = np.exp((logprobs[order] - logprobs.max()) / params.temperature)
+    chances /= (sizes * chances).sum()
     if params.top_p < 1:
-        kept = int(np.searchsorted(chances.cumsum(), params.top_p)) + 1
-        chances = chances[:kept] / chances[:kept].sum()
-    return int(order[rng.choice(len(chances), p=chances)])
+        before = np.concatenate([[0.0], (sizes * chances).cumsum()[:-1]])
+        needed = np.ceil((params.top_p - before) / chances - 1e-9)
+        sizes = np.minimum(sizes, np.maximum(needed, 0))
+        sizes[0] = max(sizes[0], 1)
+    mass = sizes * chances
+    place = int(rng.choice(len(mass), p=mass / mass.sum()))
+    within = int(rng.integers(int(sizes[place])))
+    return int(order[place]) + within * base.buckets
+
+
+def _first(sizes: Float64Array, count: int) -> Float64Array:
+    """How many tokens of each bucket are among the first `count`."""
+    before = np.concatenate([[0.0], sizes.cumsum()[:-1]])
+    return np.clip(count - before, 0, sizes)

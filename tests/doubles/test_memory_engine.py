@@ -65,25 +65,43 @@ def test_the_first_step_is_adamw_s() -> None:
 def test_a_folded_vocabulary_is_a_proper_distribution() -> None:
     base, adapter = _trained()
     logprobs = base.token_logprobs(5, adapter)
-    assert np.exp(logprobs).sum() == pytest.approx(1.0)
-    following = np.arange(40)
-    scored = base.score(np.full(40, 5), following, adapter)
-    np.testing.assert_allclose(scored, logprobs, rtol=1e-6)
+    scored = base.score(np.full(40, 5), np.arange(40), adapter)
+    assert np.exp(scored.astype(np.float64)).sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(scored, logprobs[np.arange(40) % 12], rtol=1e-6)
 
 
-def test_draws_follow_the_distribution() -> None:
-    logprobs = np.log(np.array([0.5, 0.3, 0.15, 0.05]))
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        (SamplingParams(1), [0.5, 0.3, 0.15, 0.05]),
+        (SamplingParams(1, top_k=2), [0.625, 0.375, 0, 0]),
+        (SamplingParams(1, top_p=0.6), [0.625, 0.375, 0, 0]),
+        (SamplingParams(1, top_k=3, top_p=0.5), [1, 0, 0, 0]),
+        (SamplingParams(1, temperature=0.5), [0.685, 0.247, 0.062, 0.007]),
+    ],
+)
+def test_draws_follow_the_distribution(params: SamplingParams, expected: list[float]) -> None:
+    base = BaseModel("m", 4)
     rng = np.random.default_rng(0)
+    logprobs = np.log(np.array([0.5, 0.3, 0.15, 0.05]))
+    drawn = [draw(base, logprobs, params, rng) for _ in range(4000)]
+    assert [drawn.count(token) / 4000 for token in range(4)] == pytest.approx(expected, abs=0.03)
 
-    def shares(params: SamplingParams) -> list[float]:
-        drawn = [draw(logprobs, params, rng) for _ in range(4000)]
-        return [drawn.count(token) / 4000 for token in range(4)]
 
-    assert shares(SamplingParams(1)) == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.03)
-    assert shares(SamplingParams(1, top_k=2)) == pytest.approx([0.625, 0.375, 0, 0], abs=0.03)
-    assert shares(SamplingParams(1, top_p=0.6)) == pytest.approx([0.625, 0.375, 0, 0], abs=0.03)
-    cold = np.array([0.25, 0.09, 0.0225, 0.0025]) / 0.365
-    assert shares(SamplingParams(1, temperature=0.5)) == pytest.approx(cold, abs=0.03)
+@pytest.mark.parametrize(
+    ("params", "tokens"),
+    [
+        (SamplingParams(1), {0, 2, 4, 1, 3}),
+        (SamplingParams(1, top_k=4), {0, 2, 4, 1}),
+        (SamplingParams(1, top_p=0.5), {0, 2}),
+        (SamplingParams(1, top_p=0.85), {0, 2, 4, 1}),
+    ],
+)
+def test_draws_cut_inside_a_bucket(params: SamplingParams, tokens: set[int]) -> None:
+    base = BaseModel("m", 5, max_buckets=2)  # bucket 0: 0, 2, 4 at 0.25 each; bucket 1: 1, 3
+    rng = np.random.default_rng(0)
+    logprobs = np.log(np.array([0.25, 0.125]))
+    assert {draw(base, logprobs, params, rng) for _ in range(500)} == tokens
 
 
 def test_a_pipelined_loop_takes_one_cycle_a_step() -> None:

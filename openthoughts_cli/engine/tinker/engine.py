@@ -1,0 +1,193 @@
+"""The Tinker service, or a server that speaks its API, behind the port.
+
+The SDK chunks, retries, backs off and pauses by itself; nothing here adds to that. Its own
+telemetry (which carries error texts and tracebacks, and delays every failure until it is sent) is
+switched off unless `TINKER_TELEMETRY` says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeVar
+
+import httpx
+import tinker
+from tinker.lib.base_url import resolve_base_url
+
+from openthoughts_cli.config.engine import EngineConfig
+from openthoughts_cli.engine.base import LoraSpec, ModelInfo, Sampler, Trainer
+from openthoughts_cli.engine.tinker.credentials import KEYS_URL, credentials_problem
+from openthoughts_cli.engine.tinker.failures import SDK_ERRORS, as_ot_error
+from openthoughts_cli.engine.tinker.futures import Answer, received
+from openthoughts_cli.engine.tinker.models import find_served, served_models
+from openthoughts_cli.engine.tinker.sampler import TinkerSampler
+from openthoughts_cli.engine.tinker.trainer import TinkerTrainer
+from openthoughts_cli.errors import AuthError, ModelError, NetworkError, OtError
+from openthoughts_cli.events import Listener, Notice, silent
+
+__all__ = ["TinkerEngine"]
+
+T = TypeVar("T")
+
+_REACH_TIMEOUT_S = 10.0
+_CLOSE_TIMEOUT_S = 20.0
+
+
+class TinkerEngine:
+    """Trainers and samplers on a Tinker server.
+
+    Args:
+        config: `base_url` names another server than `$TINKER_BASE_URL` or the service.
+        listener: hears when the server could not be told that the session is over.
+
+    Raises:
+        AuthError: no credentials are configured, or they cannot be a Tinker key.
+    """
+
+    kind = "tinker"
+    costs_money = True
+    deterministic = False
+
+    def __init__(self, config: EngineConfig, *, listener: Listener = silent) -> None:
+        problem = credentials_problem()
+        if problem is not None:
+            raise AuthError(
+                problem,
+                hint=f"get a key at {KEYS_URL} and set TINKER_API_KEY, or run `tinker auth login`; "
+                "`--engine local` needs no key",
+            )
+        os.environ.setdefault("TINKER_TELEMETRY", "0")
+        self.base_url = resolve_base_url(config.base_url)
+        self._listener = listener
+        self._service = tinker.ServiceClient(
+            user_metadata={"tool": "openthoughts-cli"}, base_url=self.base_url
+        )
+        self._served: tuple[ModelInfo, ...] | None = None
+        self._reached = False
+        self._closed = False
+
+    def models(self) -> Awaitable[tuple[ModelInfo, ...]]:
+        """What the server serves to this account; asked once.
+
+        Raises:
+            NetworkError: the server cannot be reached; within seconds.
+            AuthError: it refuses the credentials.
+        """
+        return Answer(self._models())
+
+    def create_trainer(self, model: str, lora: LoraSpec) -> Awaitable[Trainer]:
+        return Answer(self._create_trainer(model, lora))
+
+    def resume_trainer(self, state_path: str) -> Awaitable[Trainer]:
+        return Answer(self._resume_trainer(state_path))
+
+    def create_sampler(
+        self, model: str | None = None, *, sampler_path: str | None = None
+    ) -> Awaitable[Sampler]:
+        if (model is None) == (sampler_path is None):
+            raise ValueError("give a model or a sampler_path, and not both")
+        return Answer(self._create_sampler(model, sampler_path))
+
+    async def _models(self) -> tuple[ModelInfo, ...]:
+        if self._served is None:
+            await self._reach()
+            client = await self._blocking(lambda: tinker.RestClient(base_url=self.base_url))
+            self._served = served_models(await received(client.get_server_capabilities()))
+        return self._served
+
+    async def _create_trainer(self, model: str, lora: LoraSpec) -> TinkerTrainer:
+        info = find_served(await self._models(), model, train=True)
+        pending = await self._blocking(
+            lambda: self._service.create_lora_training_client(
+                base_model=model,
+                rank=lora.rank,
+                seed=lora.seed,
+                train_mlp=lora.mlp,
+                train_attn=lora.attn,
+                train_unembed=lora.unembed,
+            )
+        )
+        return TinkerTrainer(await received(pending), info)
+
+    async def _resume_trainer(self, state_path: str) -> TinkerTrainer:
+        _check_path(state_path)
+        served = await self._models()
+        pending = await self._blocking(
+            lambda: self._service.create_training_client_from_state_with_optimizer(state_path)
+        )
+        client = await received(pending)
+        info = client.get_info()
+        name = info.model_data.model_name or info.model_name or ""
+        return TinkerTrainer(client, find_served(served, name, train=True))
+
+    async def _create_sampler(self, model: str | None, path: str | None) -> TinkerSampler:
+        served = await self._models()
+        if path is not None:
+            _check_path(path)
+        if model is not None:
+            find_served(served, model, sample=True)
+        pending = await self._blocking(
+            lambda: self._service.create_sampling_client(model_path=path, base_model=model)
+        )
+        client = await received(pending)
+        return TinkerSampler(client, find_served(served, client.get_base_model(), sample=True))
+
+    async def _blocking(self, call: Callable[[], T]) -> T:
+        """A call of the SDK that may open its session, and so block, first."""
+        try:
+            return await asyncio.to_thread(call)
+        except SDK_ERRORS as error:
+            raise as_ot_error(error) from error
+
+    async def _reach(self) -> None:
+        """Refuse within seconds what the SDK would retry for minutes: an unreachable server."""
+        if self._reached:
+            return
+        try:
+            async with httpx.AsyncClient(timeout=_REACH_TIMEOUT_S) as client:
+                await client.get(f"{self.base_url}/api/v1/healthz")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NetworkError(
+                f"the Tinker server at {self.base_url} cannot be reached: "
+                f"{str(error) or type(error).__name__}",
+                hint="check the network and TINKER_BASE_URL; `--engine local` needs neither",
+            ) from error
+        self._reached = True
+
+    async def close(self) -> None:
+        """Tell the server that the session is over. Requests that still run are not awaited."""
+        await self._close("success")
+
+    async def _close(self, status: Literal["success", "errored", "interrupted"]) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        ended = Answer(received(self._service.close(status)))
+        try:
+            await asyncio.wait_for(ended, _CLOSE_TIMEOUT_S)
+        except (TimeoutError, OtError):
+            # What was done is kept either way; the server ends a silent session by itself.
+            self._listener(
+                Notice("the Tinker server was not told that the session is over", "warning")
+            )
+
+    async def __aenter__(self) -> TinkerEngine:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None = None, *exc: object) -> None:
+        if kind is None:
+            await self._close("success")
+        elif issubclass(kind, Exception):
+            await self._close("errored")
+        else:
+            await self._close("interrupted")
+
+
+def _check_path(path: str) -> None:
+    if not path.startswith("tinker://"):
+        raise ModelError(
+            f"{path} is not weights on a Tinker server",
+            hint="a path from the local engine opens with --engine local",
+        )

@@ -1,0 +1,133 @@
+"""A training run on a Tinker server, behind the port."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tinker
+
+from openthoughts_cli.engine.base import (
+    AdamParams,
+    Datum,
+    Float32Array,
+    ForwardResult,
+    ModelInfo,
+    OptimResult,
+)
+from openthoughts_cli.engine.tinker.futures import answered
+from openthoughts_cli.errors import EngineError, ModelError
+
+if TYPE_CHECKING:
+    from tinker.types import OptimStepResponse
+
+__all__ = ["TinkerTrainer"]
+
+_LOSS = "cross_entropy"
+
+
+class TinkerTrainer:
+    """Each method hands its request to the SDK at the call; the SDK keeps their order."""
+
+    def __init__(self, client: tinker.TrainingClient, model: ModelInfo) -> None:
+        self.model = model
+        self._client = client
+
+    def forward(self, batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
+        data = self._checked(batch)
+        return answered(self._client.forward(_sent(data), _LOSS), _reader(data))
+
+    def forward_backward(self, batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
+        data = self._checked(batch)
+        return answered(self._client.forward_backward(_sent(data), _LOSS), _reader(data))
+
+    def optim_step(self, params: AdamParams) -> Awaitable[OptimResult]:
+        sent = tinker.AdamParams(
+            learning_rate=params.learning_rate,
+            beta1=params.beta1,
+            beta2=params.beta2,
+            eps=params.eps,
+            weight_decay=params.weight_decay,
+            grad_clip_norm=params.grad_clip_norm,
+        )
+        return answered(self._client.optim_step(sent), _read_step)
+
+    def save_state(self, name: str, *, ttl_s: int | None = None) -> Awaitable[str]:
+        return answered(
+            self._client.save_state(name, ttl_seconds=ttl_s), lambda response: response.path
+        )
+
+    def save_sampler(self, name: str, *, ttl_s: int | None = None) -> Awaitable[str]:
+        return answered(
+            self._client.save_weights_for_sampler(name, ttl_seconds=ttl_s),
+            lambda response: response.path,
+        )
+
+    def _checked(self, batch: Sequence[Datum]) -> tuple[Datum, ...]:
+        """The batch, refused before it takes a place in the order if the server would refuse it."""
+        if not batch:
+            raise ValueError("an empty batch")
+        longest = max(datum.input_tokens.size for datum in batch)
+        if longest > self.model.context_tokens:
+            raise ModelError(
+                f"a sequence of {longest:,} tokens does not fit into the context of "
+                f"{self.model.context_tokens:,} tokens of {self.model.name}",
+                hint="lower max_tokens, or choose a model with a longer context",
+            )
+        return tuple(batch)
+
+
+def _sent(batch: Sequence[Datum]) -> list[tinker.Datum]:
+    return [
+        tinker.Datum(
+            model_input=tinker.ModelInput.from_ints(datum.input_tokens.tolist()),
+            loss_fn_inputs={
+                "target_tokens": tinker.TensorData.from_numpy(
+                    np.ascontiguousarray(datum.target_tokens, dtype=np.int64)
+                ),
+                "weights": tinker.TensorData.from_numpy(
+                    np.ascontiguousarray(datum.weights, dtype=np.float32)
+                ),
+            },
+        )
+        for datum in batch
+    ]
+
+
+def _reader(batch: Sequence[Datum]) -> Callable[[tinker.ForwardBackwardOutput], ForwardResult]:
+    """Reads the answer to `batch`. The loss is computed here: servers name and scale it freely."""
+
+    def read(output: tinker.ForwardBackwardOutput) -> ForwardResult:
+        if len(output.loss_fn_outputs) != len(batch):
+            raise EngineError(
+                f"the server answered {len(output.loss_fn_outputs)} sequences for {len(batch)}"
+            )
+        logprobs = tuple(
+            _read_logprobs(fields, datum)
+            for fields, datum in zip(output.loss_fn_outputs, batch, strict=True)
+        )
+        sums = (
+            float(-(given.astype(np.float64) * datum.weights.astype(np.float64)).sum())
+            for given, datum in zip(logprobs, batch, strict=True)
+        )
+        return ForwardResult(logprobs, math.fsum(sums))
+
+    return read
+
+
+def _read_logprobs(fields: dict[str, tinker.TensorData], datum: Datum) -> Float32Array:
+    if "logprobs" not in fields:
+        raise EngineError("the server's answer lacks the log-probabilities of the targets")
+    given = np.array(fields["logprobs"].to_numpy(), dtype=np.float32)
+    if given.shape != datum.target_tokens.shape:
+        raise EngineError(
+            f"the server answered log-probabilities of shape {given.shape} for targets of shape "
+            f"{datum.target_tokens.shape}"
+        )
+    return given
+
+
+def _read_step(response: OptimStepResponse) -> OptimResult:
+    return OptimResult(dict(response.metrics or {}))
