@@ -19,7 +19,7 @@ from collections.abc import Generator
 from types import FrameType
 from typing import Any
 
-from openthoughts_cli.cli.console import current_console
+from openthoughts_cli.cli.console import current_console, open_console
 from openthoughts_cli.errors import OtError
 
 __all__ = ["run"]
@@ -33,6 +33,7 @@ def run(args: list[str]) -> int:
         # A terminal or pipe that cannot show a character shows "?" and not a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    open_console(plain="--plain" in args)  # for what fails before a command opens its own
     try:
         with _terminate_like_interrupt():
             code = _run_command(args)
@@ -65,11 +66,11 @@ def _run_command(args: list[str]) -> int:
             raise BrokenPipeError from stop
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug becomes a crash file
-        from openthoughts_cli.cli.crash import write_crash_file
+        from openthoughts_cli.cli.crash import redact, write_crash_file
 
         place = write_crash_file(error, args)
         current_console().error(
-            f"unexpected {type(error).__name__}: {error}",
+            redact(f"unexpected {type(error).__name__}: {error}"),
             f"this is a bug in ot; the details, without secrets, are in {place}",
         )
         return 1
@@ -109,6 +110,7 @@ def _terminate_like_interrupt() -> Generator[None]:
 
 def _close_quietly(stream: Any) -> None:
     """Point a broken stdout at nothing, or Python complains when it flushes it at exit."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, stream.fileno())
-    os.close(null)
+    with contextlib.suppress(OSError, ValueError):  # a stdout that is no file needs nothing
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)

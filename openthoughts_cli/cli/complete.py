@@ -102,8 +102,11 @@ def config_keys(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 
 def _verb_at_hand(ctx: typer.Context) -> str:
     """`train` for `ot train`; for `ot config show train` the verb among its arguments."""
-    verb = ctx.params.get("verb")
-    return verb if isinstance(verb, str) else (ctx.info_name or "")
+    if ctx.info_name != "show":
+        return ctx.info_name or ""
+    # With an option half typed the parser leaves the arguments where they are.
+    words = [ctx.params.get("verb"), *ctx.args]
+    return next((word for word in words if isinstance(word, str)), "")
 
 
 def _entries(root: Path, marker: str, incomplete: str) -> list[str]:

@@ -1,0 +1,75 @@
+"""Every test runs apart from this machine: no credentials, no hub, runs and subsets of its own.
+
+Models are the exception: they are large, so all tests share one cache, `$OT_TEST_CACHE` or else the
+user's own. `OT_TEST_HUB=1` lets the Hugging Face hub be asked; without it a test that forgets to
+bring its own data fails at once and does not hang.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_PRIVATE = ("TINKER_", "WANDB_", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "OT_")
+_KEPT = ("OT_TEST_CACHE", "OT_TEST_HUB")
+
+
+def _isolate() -> None:
+    for name in list(os.environ):
+        if name.startswith(_PRIVATE) and name not in _KEPT:
+            del os.environ[name]
+    os.environ["WANDB_MODE"] = "disabled"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    if os.environ.get("OT_TEST_HUB") != "1":
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    if cache := os.environ.get("OT_TEST_CACHE"):
+        os.environ["OT_CACHE"] = cache
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="0", TERM="xterm-256color")
+
+
+_isolate()  # before any test module imports a library that reads the environment once
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs and subsets of this test alone; the directories are made by whoever writes there."""
+    root = tmp_path_factory.getbasetemp() / "places" / os.urandom(6).hex()
+    monkeypatch.setenv("OT_RUNS", str(root / "runs"))
+    monkeypatch.setenv("OT_SUBSETS", str(root / "subsets"))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a command ended: its exit code, what it wrote to stdout and to stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ot(capsys: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
+    """Run the command line in this process: `ot("subset", "--limit", 5).code`."""
+
+    def call(*args: Any) -> CommandResult:
+        from openthoughts_cli.__main__ import main
+
+        capsys.readouterr()
+        code = main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        return CommandResult(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def repo() -> Path:
+    """The root of the source tree."""
+    return Path(__file__).parents[1]
