@@ -286,7 +286,7 @@ class Renderer:
         stops = [self._end_of_turn]
         if eos_token and (end := self._tokenizer.token_to_id(eos_token)) is not None:
             stops.append(end)
-        stops.extend(i for i in eos_ids if self._tokenizer.id_to_token(i) is not None)
+        stops.extend(i for i in eos_ids if i >= 0 and self._tokenizer.id_to_token(i) is not None)
         stops.extend(by_text[text] for text in _ENDS if text in by_text)
         return tuple(dict.fromkeys(stops))
 
