@@ -51,7 +51,12 @@ class BenchmarkConfig(ConfigModel):
     """Chooses the problems and, where the engine honours it, the samples."""
 
     data: str | None = None
-    """Read the problems from this local file in place of the benchmark's own source."""
+    """Read the problems from this local file in place of the benchmark's own source; or
+    `hub:owner/name@revision` for another data set or revision on the hub."""
+
+    prompt: str | None = None
+    """Read the prompt's template from this file, with `{problem}` where the question goes. Unset:
+    the benchmark's own (`ot eval --show-prompt`)."""
 
     @field_validator("k", mode="before")
     @classmethod

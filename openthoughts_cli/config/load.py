@@ -214,9 +214,10 @@ def _validate(model: type[M], layers: Layers, problems: _Problems, file: Path | 
 
 def _key_meant(path: KeyPath, what: str, layers: Layers) -> KeyPath:
     """A rule over several keys names them in its sentence: the first one given has the place."""
-    for word in re.findall(r"[a-z_]+", what):
-        if (*path, word) in layers.origins:
-            return (*path, word)
+    for word in re.findall(r"[a-z0-9_]+", what):
+        deeper = (*path, word)
+        if any(key[: len(deeper)] == deeper for key in layers.origins):
+            path = deeper
     return path
 
 

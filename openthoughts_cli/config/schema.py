@@ -190,6 +190,8 @@ def expected_of(annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> 
 
 def example_of(info: FieldInfo) -> str:
     """A value that the field takes, as YAML: its default, or one made from its type."""
+    if info.examples:
+        return as_yaml(info.examples[0])
     if not info.is_required():
         default = default_of(info)
         if default is not None and default not in ([], {}):

@@ -38,11 +38,11 @@ class SubsetConfig(ConfigModel):
     """Where the rows come from: a Hugging Face data set id (`owner/name`, optionally
     `owner/name@revision`), a folder or glob of parquet files, or `sample`, the built-in rows."""
 
-    source: tuple[str, ...] = ()
+    source: tuple[str, ...] = Field(default=(), examples=[["openmath"]])
     """Keep rows of these sources: openmath, opencode, codegolf, chemistry, physics or a full name
     from the `source` column. Empty, or `all`: every source."""
 
-    domain: tuple[str, ...] = ()
+    domain: tuple[str, ...] = Field(default=(), examples=[["math"]])
     """Keep rows of these domains: code, math, science. Empty, or `all`: every domain."""
 
     max_tokens: int = Field(default=8192, ge=1)
