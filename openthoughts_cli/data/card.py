@@ -62,7 +62,7 @@ def card(name: str, metadata: Mapping[str, Any]) -> str:
         '  data_files: "dataset/*.arrow"\n---\n',
         f"# {name}\n",
         f"{figures['rows']:,} rows and {figures['questions']:,} questions of "
-        f"`{dataset['asked_for']}`{revision}, {figures['tokens']['total']:,} tokens as "
+        f"`{dataset['asked_for']}`{revision}, {figures['total_tokens']:,} tokens as "
         f"`{metadata['tokenizer']['model']}` reads them, at most {config['max_tokens']:,} a row, "
         f"chosen with seed {config['seed']}.\n",
         f"```python\nfrom datasets import load_from_disk\n\n"
@@ -103,7 +103,7 @@ def _composition_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _token_rows(figures: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    columns = {name: points for name, points in figures["tokens"].items() if name != "total"}
+    columns = figures["percentiles"]
     names = tuple(next(iter(columns.values())))
     rows = [(f"`{name}`", *(f"{points[p]:,}" for p in names)) for name, points in columns.items()]
     return ("", *names), rows

@@ -131,6 +131,18 @@ class Corpus:
             finally:
                 file.close()
 
+    def numbers(self, places: Sequence[tuple[int, int, int]]) -> list[int]:
+        """The number, from 0 through all files, of each (part, row group, row in the group)."""
+        starts: dict[tuple[int, int], int] = {}
+        before = 0
+        for index, part in enumerate(self.parts):
+            file = parquet.open_parquet(part.path, part.name)
+            for group in range(file.num_row_groups):
+                starts[index, group] = before
+                before += file.metadata.row_group(group).num_rows
+            file.close()
+        return [starts[part, group] + row for part, group, row in places]
+
     def row(self, number: int) -> RawRow | Malformed:
         """The row with this number, from 0 through all files in their order.
 

@@ -59,9 +59,9 @@ def describe_rows(rows: Iterable[Row]) -> dict[str, Any]:
 
     Returns:
         `rows`, `questions` (different ones), `copies` (rows whose content another row has),
-        `tokens` (the total, and percentiles of each count), `composition` (rows by source, domain
-        and difficulty, the largest first), `shares` (0 to 1: `closed` have `</think>`, `boxed` a
-        `\\boxed`).
+        `total_tokens`, `percentiles` of each token count, `token_bars` (a histogram of rows by
+        tokens), `composition` (rows by source, domain and difficulty, the largest first), `shares`
+        (0 to 1: `closed` have `</think>`, `boxed` a `\\boxed`).
     """
     lengths = {name: array("q") for name in _COUNTS}
     kinds = {name: Counter[str]() for name in ("source", "domain", "difficulty")}
@@ -83,10 +83,9 @@ def describe_rows(rows: Iterable[Row]) -> dict[str, Any]:
         "rows": num_rows,
         "questions": len(questions),
         "copies": num_rows - len(contents),
-        "tokens": {
-            "total": sum(lengths["tokens"]),
-            **{name: percentiles(values) for name, values in lengths.items()},
-        },
+        "total_tokens": sum(lengths["tokens"]),
+        "percentiles": {name: percentiles(values) for name, values in lengths.items()},
+        "token_bars": [bar._asdict() for bar in token_bars(lengths["tokens"])],
         "composition": {name: _ranked(counts) for name, counts in kinds.items()},
         "shares": {"closed": closed / max(num_rows, 1), "boxed": boxed / max(num_rows, 1)},
     }

@@ -180,14 +180,22 @@ def select(
     criteria: Criteria,
     counter: TokenCounter,
     *,
+    keep_bytes: int = KEPT_TEXT_BYTES,
     listener: Listener = silent,
 ) -> Selection:
     """Choose rows: exact, seeded, in one pass over the row groups that can hold them.
 
+    Args:
+        corpus: where the rows are.
+        criteria: what is asked of a row, and how many are wanted.
+        counter: whose tokens.
+        keep_bytes: texts of chosen rows held in memory; beyond it they are read a second time.
+        listener: hears the progress.
+
     Raises:
         DataError: a file is damaged; the message names it.
     """
-    draw = _Draw(criteria, counter)
+    draw = _Draw(criteria, counter, keep_bytes)
     stage = "choosing rows"
     listener(StageStarted(stage, corpus.num_rows, "rows"))
     for chunk in corpus.scan(criteria.sources, criteria.domains):
@@ -208,10 +216,11 @@ def select(
 class _Draw:
     """The heap of the best rows so far, and what was tested and failed."""
 
-    def __init__(self, criteria: Criteria, counter: TokenCounter) -> None:
+    def __init__(self, criteria: Criteria, counter: TokenCounter, keep_bytes: int) -> None:
         self.funnel = Funnel()
         self._criteria = criteria
         self._counter = counter
+        self._keep_bytes = keep_bytes
         self._heap: list[tuple[int, int, Chosen]] = []  # (-rank, number, row): the worst first
         self._pushed = 0
         self._kept_bytes = 0
@@ -306,7 +315,7 @@ class _Draw:
             if gone.raw is not None:
                 self._kept_bytes -= gone.num_bytes
         self._kept_bytes += num_bytes
-        if self._kept_bytes > KEPT_TEXT_BYTES:
+        if self._kept_bytes > self._keep_bytes:
             for _, _, kept in self._heap:
                 kept.raw = None
             self._kept_bytes = 0

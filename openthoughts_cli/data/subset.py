@@ -72,7 +72,7 @@ class Subset:
             IntegrityError: they are not the rows that were written.
             DataError: the file cannot be read.
         """
-        rows = list(arrow_directory.read_rows(self.path / "dataset"))
+        rows = self.stored_rows()
         problem = _first_difference(rows, self.digest)
         if problem is not None:
             raise IntegrityError(
@@ -80,6 +80,14 @@ class Subset:
                 hint=f"cut it again: ot subset --config {self.path / 'config.json'} --force",
             )
         return rows
+
+    def stored_rows(self) -> list[Row]:
+        """The rows as they stand on disk, unchecked.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        return list(arrow_directory.read_rows(self.path / "dataset"))
 
     def frame(self) -> polars.DataFrame:
         """The rows as a polars data frame, columns as on disk, unchecked."""
@@ -279,8 +287,8 @@ def _write(
         arrow_directory.write_rows(aside / "dataset", selection.rows(), fingerprint=digest)
         figures = describe_rows(arrow_directory.read_rows(aside / "dataset"))
         metadata = _metadata(plan, selection, figures, digest)
-        config = plan.config.model_copy(update={"name": name})
-        _write_text(aside / "config.json", _json(config.model_dump(mode="json")))
+        metadata["config"]["name"] = name
+        _write_text(aside / "config.json", _json(metadata["config"]))
         _write_text(aside / "README.md", card(name, metadata))
         (aside / "samples").mkdir()
         shown = spread_over_lengths([item.counts.total for item in selection.chosen])

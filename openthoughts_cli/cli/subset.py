@@ -1,0 +1,158 @@
+"""`ot subset`: cut a subset of OpenThoughts rows."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from openthoughts_cli.cli.console import Console, open_console
+from openthoughts_cli.cli.options import (
+    ConfigOption,
+    DatasetOption,
+    DomainOption,
+    ForceOption,
+    JsonOption,
+    MaxTokensOption,
+    NameOption,
+    OutputDirOption,
+    PlainOption,
+    QuietOption,
+    SeedOption,
+    SetOption,
+    SourceOption,
+    given,
+)
+from openthoughts_cli.errors import NetworkError
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def subset(
+    config: ConfigOption = None,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+    domain: DomainOption = None,
+    max_tokens: MaxTokensOption = None,
+    min_tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="The shortest row, in tokens.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", metavar="N", help="How many rows. Default: 100.")
+    ] = None,
+    seed: SeedOption = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Whose tokens are counted: a model id or folder."),
+    ] = None,
+    full: Annotated[
+        bool | None, typer.Option("--full", help="Read all files of a large hub data set.")
+    ] = None,
+    name: NameOption = None,
+    output_dir: OutputDirOption = None,
+    force: ForceOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show where the rows would go; write nothing.")
+    ] = False,
+    list_sources: Annotated[
+        bool, typer.Option("--list-sources", help="Count the data set's rows by source.")
+    ] = False,
+    set_: SetOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    plain: PlainOption = False,
+) -> None:
+    """Cut a subset of OpenThoughts rows."""
+    console = open_console(as_json=json, quiet=quiet, plain=plain)
+    from openthoughts_cli.config.load import load_config
+    from openthoughts_cli.config.subset import SubsetConfig
+
+    options = given(
+        dataset=dataset,
+        source=source,
+        domain=domain,
+        max_tokens=max_tokens,
+        min_tokens=min_tokens,
+        limit=limit,
+        seed=seed,
+        tokenizer=tokenizer,
+        full=full,
+        name=name,
+        output_dir=output_dir,
+    )
+    loaded = load_config(SubsetConfig, file=config, options=options, sets=set_ or [])
+    with _same_command_elsewhere():
+        if list_sources:
+            _list_sources(console, loaded.config)
+        elif dry_run:
+            _preview(console, loaded.config)
+        else:
+            _build(console, loaded.config, force)
+
+
+def _build(console: Console, config: Any, force: bool) -> None:
+    from openthoughts_cli.cli.render.subset import subset_view
+    from openthoughts_cli.data.subset import build_subset
+
+    with console.listening() as listener:
+        made = build_subset(config, force=force, listener=listener)
+    values = {"name": made.name, "path": made.path, "reused": made.reused, "record": made.metadata}
+    console.report("subset", values, lambda: subset_view(made))
+
+
+def _preview(console: Console, config: Any) -> None:
+    from openthoughts_cli.cli.render.subset import preview_view
+    from openthoughts_cli.data.subset import preview_subset
+
+    with console.listening() as listener:
+        found = preview_subset(config, listener=listener)
+    values = {
+        "name": config.name or config.default_name(),
+        "config": config,
+        "dataset": found.corpus.describe(),
+        "funnel": found.funnel.record(),
+    }
+    console.report("subset-preview", values, lambda: preview_view(found, values["name"]))
+
+
+def _list_sources(console: Console, config: Any) -> None:
+    from openthoughts_cli.cli.render.subset import labels_view
+    from openthoughts_cli.data.plan import count_labels
+
+    with console.listening() as listener:
+        counts = count_labels(config, listener=listener)
+    rows = [
+        {"source": source, "domain": domain, "rows": count}
+        for (source, domain), count in sorted(counts.items())
+    ]
+    console.report(
+        "sources", {"dataset": config.dataset, "sources": rows}, lambda: labels_view(counts)
+    )
+
+
+@contextlib.contextmanager
+def _same_command_elsewhere() -> Iterator[None]:
+    """Where rows cannot be fetched, the remedy is this command with the built-in rows."""
+    try:
+        yield
+    except NetworkError as error:
+        import sys
+
+        words = [*sys.argv[1:]]
+        if "--dataset" in words[:-1]:
+            at = words.index("--dataset")
+            del words[at : at + 2]
+        words = [word for word in words if not word.startswith("--dataset=")]
+        command = shlex.join(["ot", *words, "--dataset", "sample"])
+        first = (error.hint or "").partition(";")[0]
+        raise type(error)(
+            error.message,
+            hint=f"{first}, or use the built-in rows: {command} (or --dataset with a folder of "
+            "parquet files)",
+        ) from error
