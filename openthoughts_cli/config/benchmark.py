@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -54,6 +56,15 @@ class BenchmarkConfig(ConfigModel):
     """Read the problems from this local file in place of the benchmark's own source; or
     `hub:owner/name@revision` for another data set or revision on the hub."""
 
+    window: str | None = None
+    """livecodebench only: dates of contests, both included. Unset: 2024-06-01..2025-01-31."""
+
+    release: Literal["v1", "v2", "v3", "v4", "v5", "v6"] | None = None
+    """livecodebench only: the newest release to read. Unset: all that may hold the window."""
+
+    unsafe_no_sandbox: bool = False
+    """livecodebench only: run model-written code with your own rights; every result says so."""
+
     prompt: str | None = None
     """Read the prompt's template from this file, with `{problem}` where the question goes. Unset:
     the benchmark's own (`ot eval --show-prompt`)."""
@@ -62,6 +73,17 @@ class BenchmarkConfig(ConfigModel):
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("window")
+    @classmethod
+    def _two_dates(cls, value: str | None) -> str | None:
+        if value is not None:
+            first, separator, last = value.partition("..")
+            if not separator or datetime.date.fromisoformat(first) > datetime.date.fromisoformat(
+                last
+            ):
+                raise ValueError(f"{value!r} is not FIRST..LAST, such as 2024-06-01..2025-01-31")
+        return value
 
     @model_validator(mode="after")
     def _k_within_n(self) -> BenchmarkConfig:
@@ -81,23 +103,30 @@ class BenchmarkConfig(ConfigModel):
         return (self.n,) if self.k is None else tuple(sorted(set(self.k)))
 
 
+_CODE_FIELDS = frozenset({"window", "release", "unsafe_no_sandbox"})
+_WITHOUT_CODE = frozenset({"aime25", "arithmetic", "gpqa", NLL})
 _SAMPLING_FIELDS = frozenset({"n", "k", "temperature", "top_p", "max_tokens"})
 
 
 def check_benchmarks(value: dict[str, BenchmarkConfig]) -> dict[str, BenchmarkConfig]:
-    """Refuse sampling settings on `nll`, which draws no samples.
+    """Refuse sampling settings on `nll`, which draws no samples, and LiveCodeBench's elsewhere.
 
     Raises:
         ValueError: naming the settings.
     """
-    if NLL not in value:
-        return value
     # A saved config restates the defaults; only another value shows that something was meant.
-    fields = BenchmarkConfig.model_fields
-    meant = [name for name in _SAMPLING_FIELDS if getattr(value[NLL], name) != fields[name].default]
-    if meant:
+    if NLL in value and (meant := _meant(value[NLL], _SAMPLING_FIELDS)):
         raise ValueError(
-            f"nll draws no samples, so {', '.join(sorted(meant))} cannot apply to it: "
+            f"nll draws no samples, so {', '.join(meant)} cannot apply to it: "
             "remove them (nll takes every, at_start, at_end, limit, seed)"
         )
+    for name in sorted(_WITHOUT_CODE & value.keys()):
+        if meant := _meant(value[name], _CODE_FIELDS):
+            raise ValueError(f"{', '.join(meant)}: livecodebench alone has it, not {name}")
     return value
+
+
+def _meant(config: BenchmarkConfig, names: Iterable[str]) -> list[str]:
+    """Which of the fields differ from their defaults, sorted."""
+    fields = BenchmarkConfig.model_fields
+    return [name for name in sorted(names) if getattr(config, name) != fields[name].default]

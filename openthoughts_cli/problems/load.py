@@ -14,7 +14,7 @@ from openthoughts_cli.problems.files import Located, read_file
 from openthoughts_cli.problems.hub import fetch
 from openthoughts_cli.problems.problem import Problem, ProblemSet, choose
 
-__all__ = ["HubPlace", "ReadRow", "load_built_in", "load_problems", "problem_set"]
+__all__ = ["HubPlace", "ReadRow", "elsewhere", "load_built_in", "load_problems", "problem_set"]
 
 ReadRow: TypeAlias = Callable[[Mapping[str, Any], str], Problem]
 
@@ -52,7 +52,7 @@ def load_problems(
         path = Path(data).expanduser()
         return problem_set(benchmark, read_file(path), read, settings, source=str(data))
     if data is not None:
-        place = _elsewhere(data, place)
+        place = elsewhere(data, place)
     found = fetch(place.repo, place.filename, revision=place.revision, benchmark=benchmark)
     rows = (
         Located(where.replace(str(found.path), f"{place.repo}/{place.filename}"), row)
@@ -115,7 +115,12 @@ def problem_set(
     )
 
 
-def _elsewhere(data: str, place: HubPlace) -> HubPlace:
+def elsewhere(data: str, place: HubPlace) -> HubPlace:
+    """`place` with the data set and revision of `hub:owner/name@revision`.
+
+    Raises:
+        ConfigError: `data` is not that.
+    """
     match = _HUB_DATA.fullmatch(data)
     if match is None:
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openthoughts_cli.evals.sandbox.execution import Execution, Limits, SandboxStatus
+from openthoughts_cli.evals.sandbox.handover import compiled
 from openthoughts_cli.evals.sandbox.sandbox import Driven, Program, Python, Sandbox
 from openthoughts_cli.evals.sandbox.slots import Slots, machine_slots
 
@@ -15,5 +16,6 @@ __all__ = [
     "Sandbox",
     "SandboxStatus",
     "Slots",
+    "compiled",
     "machine_slots",
 ]

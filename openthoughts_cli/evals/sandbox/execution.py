@@ -73,6 +73,11 @@ class Execution:
         return _printable(lines[-1])[:300] if lines else ""
 
     @property
+    def crashed(self) -> bool:
+        """Whether it says of itself that an exception ended it (`sys.exit(1)` is none)."""
+        return bool(self.exit_code) and b"Traceback (most recent call last):" in self.stderr
+
+    @property
     def signal_name(self) -> str:
         """The name of the signal that ended the program ("SIGSEGV"), or ""."""
         if self.exit_code is None or self.exit_code <= 128:

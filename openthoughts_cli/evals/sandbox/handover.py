@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import importlib
 import inspect
 import marshal
 import os
@@ -15,12 +16,20 @@ import resource
 import tempfile
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any
 
 from openthoughts_cli.evals.sandbox.execution import Limits
 
-__all__ = ["BOOT", "checked_paths", "compiled", "pack_job", "reply_in", "resource_limits", "sealed_file"]
+__all__ = [
+    "BOOT",
+    "checked_paths",
+    "compiled",
+    "pack_job",
+    "reply_in",
+    "resource_limits",
+    "sealed_file",
+]
 
 # The first thing that Python runs inside: read the code and the job, close the descriptor, enter.
 BOOT = (
@@ -34,10 +43,11 @@ _LENGTH_BYTES = 8
 
 
 @functools.cache
-def compiled(module: ModuleType) -> CodeType:
-    """The code of one of the project's own modules, to be run where it cannot be imported."""
-    name = module.__name__.rpartition(".")[2]
-    return compile(inspect.getsource(module), f"<{name}>", "exec", dont_inherit=True, optimize=2)
+def compiled(name: str) -> CodeType:
+    """The code of the project's own module `name`, to be run where it cannot be imported."""
+    source = inspect.getsource(importlib.import_module(name))
+    short = name.rpartition(".")[2]
+    return compile(source, f"<{short}>", "exec", dont_inherit=True, optimize=2)
 
 
 def pack_job(code: CodeType, job: Mapping[str, Any]) -> bytes:

@@ -40,7 +40,7 @@ def enter(job: dict[str, Any]) -> None:
     os.write(job["channel"], job["nonce"])
     if "argv" in job:
         os.close(job["channel"])
-        os.execve(job["argv"][0], job["argv"], os.environ)  # noqa: S606
+        os.execve(job["argv"][0], job["argv"], os.environ)
     _add_site_builtins()
     sys.argv[:] = ["solution.py"]
     if "driver" in job:
@@ -65,7 +65,7 @@ def _confine(limits: list[tuple[int, int]]) -> None:
     for which, bound in limits:
         _, hard = resource.getrlimit(which)
         if hard != resource.RLIM_INFINITY:
-            bound = min(bound, hard)  # noqa: PLW2901
+            bound = min(bound, hard)
         resource.setrlimit(which, (bound, bound))
 
 
@@ -89,14 +89,20 @@ def _run_as_main(prelude: str, source: str) -> None:
 
 
 def _drive(driver: CodeType, payload: dict[str, Any], channel: int, nonce: bytes) -> None:
-    """Run the driver's `main(payload, send)`; `send(bytes)` replies once, framed by the nonce."""
+    """Run the driver's `main(payload, send)`.
 
-    def send(reply: bytes) -> None:
-        data = memoryview(len(reply).to_bytes(8, "big") + reply + nonce)
-        while data:
-            data = data[os.write(channel, data) :]
+    `send(bytes)` replies, framed by the nonce; `send(None)` gives the reply up. Both close the
+    channel, so that a program started after it cannot touch it.
+    """
+
+    def send(reply: bytes | None) -> None:
+        if reply is not None:
+            data = memoryview(len(reply).to_bytes(8, "big") + reply + nonce)
+            while data:
+                data = data[os.write(channel, data) :]
+        os.close(channel)
 
     namespace: dict[str, Any] = {"__name__": "driver", "__builtins__": builtins}
     exec(driver, namespace)
-    main: Callable[[dict[str, Any], Callable[[bytes], None]], None] = namespace["main"]
+    main: Callable[[dict[str, Any], Callable[[bytes | None], None]], None] = namespace["main"]
     main(payload, send)

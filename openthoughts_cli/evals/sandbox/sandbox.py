@@ -76,7 +76,9 @@ class Python:
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """Trusted code that runs the untrusted part: `main(payload, send)`; `send` replies once.
+    """Trusted code that runs the untrusted part: its `main(payload, send)` is called.
+
+    `send(bytes)` replies and `send(None)` gives the reply up; either closes the channel.
 
     `payload` holds plain values (None, numbers, text, bytes, lists, tuples, dicts).
     """
@@ -220,7 +222,7 @@ class Sandbox:
                 "channel": writer,
                 "nonce": nonce,
             }
-            opened += [sealed_file(pack_job(compiled(inside), job)), sealed_file(stdin)]
+            opened += [sealed_file(pack_job(compiled(inside.__name__), job)), sealed_file(stdin)]
             _, job_file, stdin_file = opened
             # -s -S: neither site-packages nor .pth files, which may run code and cost 30 ms.
             command = [interpreter(), "-X", "utf8", "-P", "-s", "-S", "-B", "-c", BOOT]

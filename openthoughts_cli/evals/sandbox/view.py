@@ -31,9 +31,10 @@ def host_view(packages: Sequence[str]) -> list[str]:
     """Arguments for bubblewrap that show the interpreter, the system's libraries and `packages`."""
     arguments: list[str] = []
     for path in _SYSTEM_LIBRARIES:
-        if os.path.islink(path):  # /lib -> usr/lib on merged systems
-            arguments += ["--symlink", os.readlink(path), path]
-        elif Path(path).is_dir():
+        place = Path(path)
+        if place.is_symlink():  # /lib -> usr/lib on merged systems
+            arguments += ["--symlink", str(place.readlink()), path]
+        elif place.is_dir():
             arguments += [*_parents(path), "--ro-bind", path, path]
     for path in _LOADER_FILES:
         arguments += [*_parents(path), "--ro-bind-try", path, path]
@@ -82,7 +83,9 @@ def _python_files() -> Iterator[str]:
     yield interpreter()
     prefix = os.path.realpath(sys.base_prefix)
     if prefix in {"/usr", "/usr/local"}:
-        stdlib = {sysconfig.get_path(key, vars={"base": prefix}) for key in ("stdlib", "platstdlib")}
+        stdlib = {
+            sysconfig.get_path(key, vars={"base": prefix}) for key in ("stdlib", "platstdlib")
+        }
         yield from sorted(os.path.realpath(path) for path in stdlib)
         yield from _mapped_libpython()
     else:  # an installation of its own (pyenv, uv, conda): its lib may hold libraries it needs
@@ -91,7 +94,7 @@ def _python_files() -> Iterator[str]:
 
 def _mapped_libpython() -> Iterator[str]:
     """The libpython that this process has loaded, if any."""
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+    with Path("/proc/self/maps").open(encoding="utf-8", errors="surrogateescape") as maps:
         mapped = {line.split(maxsplit=5)[5].strip() for line in maps if "/libpython" in line}
     yield from sorted(mapped)
 
