@@ -1,0 +1,46 @@
+"""The package's face: public names, found when they are asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import openthoughts_cli
+
+
+def test_the_public_names_are_sorted_and_complete() -> None:
+    assert openthoughts_cli.__all__ == sorted(openthoughts_cli.__all__)
+    assert dir(openthoughts_cli) == openthoughts_cli.__all__
+
+
+@pytest.mark.parametrize("name", openthoughts_cli.__all__)
+def test_a_public_name_is_there_and_documented(name: str) -> None:
+    value = getattr(openthoughts_cli, name)
+    assert value.__name__ == name
+    assert value.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = openthoughts_cli.nothing
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import openthoughts_cli; "
+        "print(*(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    names = set(done.stdout.split())
+    assert {name for name in names if name.startswith("openthoughts_cli")} == {"openthoughts_cli"}
+    foreign = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+    assert foreign == {"openthoughts_cli"}
