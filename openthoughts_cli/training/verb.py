@@ -196,7 +196,8 @@ class _Job:
             if name == NLL:
                 continue
             try:
-                kind = benchmark(name)
+                kind = benchmark(name).configured(settings)
+                kind.check(settings)
                 problems = kind.load(settings).problems
                 counts[name] = (len(problems), tuple(kind.prompt(problem) for problem in problems))
             except OtError as error:
