@@ -204,6 +204,13 @@ class Engine(Protocol):
         """What is served. A local engine names the models it knows; others may still load."""
         ...
 
+    def describe(self, model: str, *, train: bool = False) -> Awaitable[ModelInfo]:
+        """One model, without loading its weights where that can be avoided.
+
+        Raises `ModelError` when it is unknown, or with `train` when it cannot be trained.
+        """
+        ...
+
     def create_trainer(self, model: str, lora: LoraSpec) -> Awaitable[Trainer]:
         """Raises `ModelError` when the model is unknown or cannot be trained."""
         ...

@@ -172,6 +172,9 @@ class _MeteredEngine:
     def models(self) -> Awaitable[tuple[ModelInfo, ...]]:
         return self._inner.models()
 
+    def describe(self, model: str, *, train: bool = False) -> Awaitable[ModelInfo]:
+        return self._inner.describe(model, train=train)
+
     async def create_trainer(self, model: str, lora: LoraSpec) -> Trainer:
         trainer = await self._inner.create_trainer(model, lora)
         return _MeteredTrainer(trainer, self._price, self._meter)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openthoughts_cli.chat.renderer import load_renderer
-from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
+from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.split import split_by_question
 from openthoughts_cli.data.subset import Subset, load_subset
 from openthoughts_cli.digests import digest_value
-from openthoughts_cli.engine.base import Engine, ModelInfo
-from openthoughts_cli.errors import ConfigError, EmptyResultError, ModelError
+from openthoughts_cli.engine.base import ModelInfo
+from openthoughts_cli.errors import ConfigError, EmptyResultError
 from openthoughts_cli.events import Listener, Notice
 from openthoughts_cli.training.curriculum import Batch, batches, order_rows
 from openthoughts_cli.training.examples import TrainingRows, render_rows
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
     from openthoughts_cli.data.rows import Row
 
-__all__ = ["RUN_FORMAT", "Prepared", "find_model", "prepare"]
+__all__ = ["RUN_FORMAT", "Prepared", "prepare"]
 
 RUN_FORMAT = 1
 
@@ -80,40 +80,6 @@ class Prepared:
 
 def _sum_counts(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
-
-
-async def find_model(engine: Engine, name: str) -> ModelInfo:
-    """The served model of that name.
-
-    An engine that lists nothing of that name may still know it (a local folder); then the context
-    is learnt when it is loaded, and None of the checks here apply.
-
-    Raises:
-        ModelError: with what is served, and the flag to use.
-    """
-    served = await engine.models()
-    for model in served:
-        if model.name == name:
-            if not model.trainable:
-                raise ModelError(
-                    f"{name} can be sampled here but not trained",
-                    hint="choose another with --model; trainable: "
-                    + ", ".join(m.name for m in served if m.trainable),
-                )
-            return model
-    listed = sorted(served, key=lambda model: (not _same_family(model.name, name), model.name))
-    raise ModelError(
-        f"{name} is not served by this {engine.kind} engine",
-        hint="choose one of these with --model: "
-        + (", ".join(model.name for model in listed) or "(it serves none)"),
-    )
-
-
-def _same_family(a: str, b: str) -> bool:
-    def family(name: str) -> str:
-        return name.rsplit("/", 1)[-1].split("-", 1)[0].lower()
-
-    return family(a) == family(b)
 
 
 def prepare(config: TrainConfig, model: ModelInfo, *, listener: Listener) -> Prepared:
@@ -220,10 +186,3 @@ def _notice_dropped(part: TrainingRows, name: str, max_tokens: int, listener: Li
     for reason, count in part.dropped.items():
         if count:
             listener(Notice(f"{count} {name} rows dropped: {words[reason]}", "warning"))
-
-
-def evals_without(
-    evals: dict[str, BenchmarkConfig], names: Sequence[str]
-) -> dict[str, BenchmarkConfig]:
-    """The evaluations other than those."""
-    return {name: plan for name, plan in evals.items() if name not in names}

@@ -14,7 +14,6 @@ from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.engine import default_model, open_engine, resolve_engine
 from openthoughts_cli.engine.base import Engine, LoraSpec, Trainer
 from openthoughts_cli.engine.meter import Meter, Price, metered
-from openthoughts_cli.engine.prices import price_of
 from openthoughts_cli.errors import ConfigError, ConflictError, OtError, UsageError
 from openthoughts_cli.evals.benchmark import benchmark
 from openthoughts_cli.events import (
@@ -35,7 +34,7 @@ from openthoughts_cli.store import append_line
 from openthoughts_cli.training.evaluations import EvalSchedule, Evaluations
 from openthoughts_cli.training.loop import Ended, TrainingLoop
 from openthoughts_cli.training.plan import Plan, make_plan
-from openthoughts_cli.training.prepare import Prepared, find_model, prepare
+from openthoughts_cli.training.prepare import Prepared, prepare
 from openthoughts_cli.training.schedule import advised_learning_rate
 from openthoughts_cli.training.stop import StopRequest
 
@@ -166,10 +165,10 @@ class _Job:
     async def _plan(
         self, config: TrainConfig, engine: Engine
     ) -> tuple[Prepared, Plan, Price | None]:
-        model = await find_model(engine, config.model or default_model(engine.kind))
+        model = await engine.describe(config.model or default_model(engine.kind), train=True)
         counts, config = self._count_problems(config)
         prepared = prepare(config, model, listener=self._listener)
-        price, as_of = price_of(model.name) if engine.costs_money else (None, None)
+        price, as_of = _price(engine, model.name)
         if engine.costs_money and config.max_usd is not None and price is None:
             raise UsageError(
                 f"max_usd cannot be kept: no price is known for {model.name}",
@@ -266,6 +265,15 @@ class _Job:
             seconds = time.monotonic() - began
             listener(RunFinished(run.run_id, status, len(prepared.batches), seconds))
         return TrainResult(ended, run, plan, tuple(work.failures), meter.spent_usd)
+
+
+def _price(engine: Engine, model: str) -> tuple[Price | None, str | None]:
+    """The model's price and the date of the list; (None, None) when it is free or unknown."""
+    if not engine.costs_money:
+        return None, None
+    from openthoughts_cli.engine.tinker.prices import price_of
+
+    return price_of(model)
 
 
 def _digests(value: Any) -> Any:

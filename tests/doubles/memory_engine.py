@@ -150,6 +150,15 @@ class MemoryEngine:
         self.note("models", "engine")
         return self.later(lambda: tuple(self._models.values()), self._latency)
 
+    def describe(self, model: str, *, train: bool = False) -> Awaitable[ModelInfo]:
+        def find() -> ModelInfo:
+            info = self._info(model)
+            if train and not info.trainable:
+                raise ModelError(f"the model {model!r} cannot be trained")
+            return info
+
+        return self.later(find, self._latency)
+
     def create_trainer(self, model: str, lora: LoraSpec) -> Awaitable[MemoryTrainer]:
         self.note("create_trainer", "engine", (model, lora))
 

@@ -7,9 +7,11 @@ here runs while holding the turn of `lanes.Turns`, so that nobody switches under
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import warnings
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,14 @@ LORA_ALPHA = 32
 """The scale of an adapter is alpha / rank, as Tinker has it (docs/decisions)."""
 
 _FALLBACK_CONTEXT_TOKENS = 2048
+_UNKNOWN = "?"
+
+
+def info_of(name: str, config: Mapping[str, Any]) -> ModelInfo:
+    """What a model's config.json says of it."""
+    text = config.get("text_config") or config
+    context_tokens = text.get("max_position_embeddings") or _FALLBACK_CONTEXT_TOKENS
+    return ModelInfo(name, context_tokens, hidden_size=text.get("hidden_size"))
 
 
 class Base:
@@ -47,13 +57,12 @@ class Base:
         self.device: torch.device = model.device
         text = model.config.get_text_config()
         self.vocab_size: int = text.vocab_size
-        self.info = ModelInfo(
-            name, getattr(text, "max_position_embeddings", None) or _FALLBACK_CONTEXT_TOKENS
-        )
+        self.info = info_of(name, text.to_dict())
         self.head_is_plain = _head_is_plain(model)
         self._peft: Any = None
         self._active: str | None = None
         self._names = itertools.count(1)
+        self._discarded: deque[str] = deque()
 
     def features(self, tokens: torch.Tensor) -> torch.Tensor:
         """What `logits` reads, [rows, width, size], of token ids [rows, width] padded on the right.
@@ -77,24 +86,32 @@ class Base:
         name = f"adapter{next(self._names)}"
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
-            # peft warns of a second adapter on a model that it wraps; that is meant here.
-            warnings.simplefilter("ignore")
+            # peft asks the model by a name that transformers is about to retire.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             torch.manual_seed(seed)
             if self._peft is None:
                 self._peft = peft.PeftModel(self.model, config, adapter_name=name)
             else:
                 self._peft.add_adapter(name, config)
-        self._active = "?"  # adding may have switched
+        self._active = _UNKNOWN
         return name
 
-    def remove_adapter(self, name: str) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # peft says which adapter it switches to; we switch
+    def discard_adapter(self, name: str) -> None:
+        """Free an adapter at the next switch. May be called from any thread, at any time."""
+        self._discarded.append(name)
+
+    def _remove_discarded(self) -> None:
+        while self._discarded:
+            name = self._discarded.popleft()
+            others = [other for other in self._peft.peft_config if other != name]
+            if others:  # peft warns when the active one goes
+                self._peft.set_adapter(others[0])
             self._peft.delete_adapter(name)
-        self._active = "?"
+            self._active = _UNKNOWN
 
     def activate(self, name: str | None) -> None:
         """Switch on this adapter alone, or none for the base model itself."""
+        self._remove_discarded()
         if self._peft is None or name == self._active:
             return
         if name is None:
@@ -104,9 +121,13 @@ class Base:
             self._peft.set_adapter(name)
         self._active = name
 
-    def parameters(self, name: str) -> list[nn.Parameter]:
-        """The float32 weights of an adapter, in the model's order."""
-        return [p for path, p in self.model.named_parameters() if f".{name}." in path]
+    def parameters(self, name: str) -> dict[str, nn.Parameter]:
+        """The float32 weights of an adapter by path (without its name), in the model's order."""
+        return {
+            path.replace(f".{name}.", "."): parameter
+            for path, parameter in self.model.named_parameters()
+            if f".{name}." in path
+        }
 
     def adapter_weights(self, name: str) -> dict[str, torch.Tensor]:
         """The same by the names that peft gives them in files."""
@@ -138,21 +159,23 @@ class Base:
         The layers alone are told that they train: their parts stay in evaluation mode, without
         dropout.
         """
+        from torch.utils.checkpoint import checkpoint
         from transformers.modeling_layers import GradientCheckpointingLayer
 
         layers = [m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer)]
         if not on or not layers:
             yield
             return
-        self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        # Set on the layers themselves: the model's own switch changed its name in transformers 5.
+        recompute: Any = functools.partial(checkpoint, use_reentrant=False)
         for layer in layers:
-            layer.training = True
+            layer.gradient_checkpointing = layer.training = True
+            layer._gradient_checkpointing_func = recompute  # pyright: ignore[reportPrivateUsage]
         try:
             yield
         finally:
             for layer in layers:
-                layer.training = False
-            self.model.gradient_checkpointing_disable()
+                layer.gradient_checkpointing = layer.training = False
 
 
 def lora_config(base: Base, spec: LoraSpec) -> tuple[Any, tuple[str, ...]]:

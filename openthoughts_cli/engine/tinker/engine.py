@@ -77,6 +77,10 @@ class TinkerEngine:
         """
         return Answer(self._models())
 
+    def describe(self, model: str, *, train: bool = False) -> Awaitable[ModelInfo]:
+        """Raises `ModelError` with the models that are served, same tokenizer first."""
+        return Answer(self._describe(model, train))
+
     def create_trainer(self, model: str, lora: LoraSpec) -> Awaitable[Trainer]:
         return Answer(self._create_trainer(model, lora))
 
@@ -96,6 +100,9 @@ class TinkerEngine:
             client = await self._blocking(lambda: tinker.RestClient(base_url=self.base_url))
             self._served = served_models(await received(client.get_server_capabilities()))
         return self._served
+
+    async def _describe(self, model: str, train: bool) -> ModelInfo:
+        return find_served(await self._models(), model, train=train, sample=not train)
 
     async def _create_trainer(self, model: str, lora: LoraSpec) -> TinkerTrainer:
         info = find_served(await self._models(), model, train=True)
@@ -176,10 +183,11 @@ class TinkerEngine:
     async def __aenter__(self) -> TinkerEngine:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None = None, *exc: object) -> None:
-        if kind is None:
+    async def __aexit__(self, *exc: object) -> None:
+        error = exc[1] if len(exc) > 1 else None
+        if error is None:
             await self._close("success")
-        elif issubclass(kind, Exception):
+        elif isinstance(error, Exception):
             await self._close("errored")
         else:
             await self._close("interrupted")

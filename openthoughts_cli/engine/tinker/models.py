@@ -17,6 +17,23 @@ __all__ = ["find_served", "served_models", "tokenizer_family"]
 # What a server that does not say is taken for: the shortest context the service has published.
 _UNSAID_CONTEXT_TOKENS = 32_768
 
+# The server does not say; these are `hidden_size` in each model's config.json on the hub.
+_HIDDEN_SIZES = {
+    "Qwen/Qwen3-4B-Instruct-2507": 2560,
+    "Qwen/Qwen3-8B": 4096,
+    "Qwen/Qwen3-8B-Base": 4096,
+    "Qwen/Qwen3-32B": 5120,
+    "Qwen/Qwen3-30B-A3B": 2048,
+    "Qwen/Qwen3-30B-A3B-Base": 2048,
+    "Qwen/Qwen3-30B-A3B-Instruct-2507": 2048,
+    "meta-llama/Llama-3.2-1B": 2048,
+    "meta-llama/Llama-3.2-3B": 3072,
+    "meta-llama/Llama-3.1-8B": 4096,
+    "meta-llama/Llama-3.1-8B-Instruct": 4096,
+    "meta-llama/Llama-3.1-70B": 8192,
+    "meta-llama/Llama-3.3-70B-Instruct": 8192,
+}
+
 _FAMILIES = (
     (re.compile(r"qwen(\d+\.\d+)", re.IGNORECASE), "qwen{}"),
     (re.compile(r"qwen(\d+)", re.IGNORECASE), "qwen{}"),
@@ -45,6 +62,7 @@ def served_models(capabilities: GetServerCapabilitiesResponse) -> tuple[ModelInf
             model.max_context_length or _UNSAID_CONTEXT_TOKENS,
             trainable=model.trainable is not False,
             sampleable=model.sampleable is not False,
+            hidden_size=_HIDDEN_SIZES.get(model.model_name),
         )
         for model in capabilities.supported_models
         if model.model_name
