@@ -53,7 +53,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["MAIN", "MORE", "VERBS", "Verb", "app", "load_verb"]
+__all__ = ["MAIN", "MORE", "VERBS", "Verb", "app", "load_verb", "root_command"]
 
 MAIN = "Main"
 MORE = "More"
@@ -81,7 +81,7 @@ VERBS: dict[str, Verb] = {
             "Subset, training and scores in minutes, on this machine.",
         ),
         Verb("grade", "openthoughts_cli.cli.grade", "Grade answers from a file."),
-        Verb("runs", "openthoughts_cli.cli.runs", "List, show and export runs."),
+        Verb("runs", "openthoughts_cli.cli.runs", "List and show runs."),
         Verb(
             "config",
             "openthoughts_cli.cli.config",
@@ -97,7 +97,30 @@ def load_verb(verb: Verb) -> TyperCommand | TyperGroup:
     command: Any = typer.main.get_command(module.app)
     command.name = verb.name
     command.rich_help_panel = verb.panel
+    _tidy_help(command)
     return command
+
+
+def root_command() -> TyperGroup:
+    """The whole command line."""
+    command: Any = typer.main.get_command(app)
+    _tidy_help(command)
+    return command
+
+
+def _tidy_help(command: Any) -> None:
+    """Join the lines of each paragraph of the help, and leave out `<bool>` beside flags."""
+    if command.help:
+        paragraphs = command.help.split("\n\n")
+        command.help = "\n\n".join(
+            text if text.startswith((" ", "-")) else " ".join(text.split()) for text in paragraphs
+        )
+    context = typer.Context(command, **_CONTEXT)
+    for param in [*command.params, command.get_help_option(context)]:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    for inner in getattr(command, "commands", {}).values():
+        _tidy_help(inner)
 
 
 class LazyGroup(TyperGroup):
@@ -117,12 +140,14 @@ class LazyGroup(TyperGroup):
         return name, command, rest
 
 
+_CONTEXT: dict[str, Any] = {"help_option_names": ["--help", "-h"]}
+
 app = typer.Typer(
     name="ot",
     cls=LazyGroup,
     help="Cut a subset of OpenThoughts3, fine-tune on it, and find out which recipe is better.",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings=_CONTEXT,
     pretty_exceptions_enable=False,
 )
 

@@ -45,13 +45,12 @@ def run(args: list[str]) -> int:
 
 
 def _run_command(args: list[str]) -> int:
-    import typer
     from typer.exceptions import Abort, TyperException
 
-    from openthoughts_cli.cli.app import app
+    from openthoughts_cli.cli.app import root_command
 
     try:
-        code = typer.main.get_command(app).main(args, prog_name="ot", standalone_mode=False)
+        code = root_command().main(args, prog_name="ot", standalone_mode=False)
     except OtError as error:
         current_console().error(error.message, error.hint)
         return error.exit_code

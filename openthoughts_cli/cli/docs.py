@@ -82,7 +82,7 @@ def _command_parts(command: Any, path: str) -> Iterator[str]:
 
 def _row(param: Any, context: Any) -> str:
     if param.param_type_name == "argument":
-        names = f"`{param.make_metavar(context)}`"
+        names = " ".join(f"`{piece}`" for piece in param.get_usage_pieces(context))
     else:
         taken = "" if param.is_flag or param.count else f" {param.metavar or _type_name(param)}"
         opts = [*param.opts, *param.secondary_opts]

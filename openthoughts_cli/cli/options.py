@@ -83,8 +83,8 @@ EngineOption = Annotated[
     str | None,
     typer.Option(
         "--engine",
-        metavar="tinker|local|auto",
-        help="Where weights live. Default: tinker if configured, else local.",
+        metavar="ENGINE",
+        help="tinker or local. Default: tinker if configured, else local.",
         autocompletion=complete.engines,
     ),
 ]

@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 __all__ = ["explain_usage_error"]
+
+_EXPECTED = (
+    (r"Input should be a valid integer.*", "expected a whole number"),
+    (r"Input should be a valid (number|boolean).*", r"expected a \1"),
+    (r"Input should be (.*)", r"expected a value \1"),
+    (r"got unexpected extra argument\(?s?\)? \((.*)\)", r"there is no place for the argument \1"),
+)
 
 
 def explain_usage_error(error: Any, args: list[str]) -> tuple[str, str]:
     """The message and the hint for a usage error of Typer (`UsageError` and its kinds).
 
-    An option given to the wrong place (`ot --limit 5 subset`) and a misspelt command or option are
-    met with a guess.
+    A misspelt command or option is met with a guess.
     """
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "ot"
+    path = context.command_path if context is not None else _path_in(args)
     see = f"see `{path} --help`"
-    name = getattr(error, "option_name", None)
-    if name is not None and type(error).__name__ == "NoSuchOption":
+    kind = type(error).__name__
+    if kind == "NoSuchOption":
+        name = error.option_name
         close = difflib.get_close_matches(name, _option_names(context), n=1, cutoff=0.6)
         guess = f"did you mean {close[0]}? " if close else ""
         return f"{path} has no option {name}", f"{guess}{see}"
-    message: str = error.format_message().rstrip(".")
-    message = " ".join(message.split())
+    message = " ".join(str(error.format_message()).split()).rstrip(".")
     if message.startswith("No such command"):
-        typed = args_after(path, args)
+        typed = _word_after(path, args)
         close = difflib.get_close_matches(typed, _command_names(context), n=1, cutoff=0.5)
         guess = f"did you mean `{path} {close[0]}`? " if close else ""
         return f"{path} has no command {typed!r}", f"{guess}{see}"
-    return message[0].lower() + message[1:], see
+    message = message[0].lower() + message[1:]
+    for pattern, plain in _EXPECTED:
+        message = re.sub(pattern, plain, message)
+    if kind == "BadParameter" and (typed := _value_typed(error.param, args)) is not None:
+        message += f", got {typed!r}"
+    return message, see
 
 
-def args_after(path: str, args: list[str]) -> str:
+def _path_in(args: list[str]) -> str:
+    """The command that the words begin with, when the parser does not say which it was."""
+    from openthoughts_cli.cli.app import VERBS
+
+    words = ["ot", *args[:1]] if args and args[0] in VERBS else ["ot"]
+    return " ".join(words)
+
+
+def _word_after(path: str, args: list[str]) -> str:
     """The first word in `args` that is neither an option nor part of the command path."""
     known = path.split()[1:]
     for word in args:
@@ -43,6 +63,19 @@ def args_after(path: str, args: list[str]) -> str:
             continue
         return word
     return ""
+
+
+def _value_typed(param: Any, args: list[str]) -> str | None:
+    """The last value that was typed for an option: `--limit x`, `--limit=x` or `-n x`."""
+    opts = getattr(param, "opts", [])
+    typed = None
+    for index, word in enumerate(args):
+        name, equals, value = word.partition("=")
+        if name in opts and equals:
+            typed = value
+        elif word in opts and index + 1 < len(args):
+            typed = args[index + 1]
+    return typed
 
 
 def _option_names(context: Any) -> list[str]:

@@ -36,9 +36,9 @@ def test_what_show_prints_loads_again_as_the_same(ot: Ot, verb: str, tmp_path: P
 def test_show_says_why(ot: Ot, file: Path) -> None:
     done = ot("config", "show", "train", "--config", file, "--set", "seed=3", "--why")
     assert done.code == 0
-    lines = {line.split(":")[0].strip(): line for line in done.out.splitlines()}
+    lines = {line.split(":")[0]: line for line in done.out.splitlines()}
     assert lines["epochs"].endswith(f"# {file}:2:1")
-    assert lines["kind"].endswith(f"# {file}:3:1")
+    assert lines["  kind"].endswith(f"# {file}:3:1")
     assert lines["seed"].endswith("# --set seed=3")
     assert lines["batch_size"].endswith("# default")
     shown = file.with_name("why.yaml")

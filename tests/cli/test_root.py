@@ -80,6 +80,25 @@ def test_a_missing_argument_is_a_usage_error(ot: Ot) -> None:
     assert "ot config show --help" in done.err
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "--epochs", "many"], "'--epochs': expected a whole number, got 'many'"),
+        (["train", "--batch-size=1.5"], "'--batch-size': expected a whole number, got '1.5'"),
+        (["train", "--max-usd", "x"], "'--max-usd': expected a number, got 'x'"),
+        (["runs", "show", "a", "b"], "there is no place for the argument b"),
+        (["train", "--set"], "option '--set' requires an argument"),
+        (["train", "--yes=1"], "option '--yes' does not take a value"),
+    ],
+)
+def test_a_wrong_option_value_says_what_is_expected(ot: Ot, args: list[str], message: str) -> None:
+    done = ot(*args)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert "Input should" not in done.err
+    assert f"hint: see `ot {args[0]}" in done.err
+
+
 def test_the_version_is_shown(ot: Ot) -> None:
     done = ot("--version")
     assert done.code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -144,7 +145,7 @@ def test_a_long_trace_is_folded_in_the_middle() -> None:
 
     lines = "\n".join(f"step {i}" for i in range(100))
     row = Row("a-0", "q", MATH, "math", 7, "why?", f"<think>{lines}</think>so", 999, 3, 900, 2)
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(row_view(0, row))
     folded = console.export_text()
     assert "step 0" in folded and "step 99" in folded and "step 50" not in folded
