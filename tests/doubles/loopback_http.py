@@ -107,6 +107,8 @@ class LoopbackServer:
                 response = await self._handler(request)
                 writer.write(response.encoded())
                 await writer.drain()
+                if response.headers.get("connection") == "close":
+                    break
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client went away, or the server stops
         finally:

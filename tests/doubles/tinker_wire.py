@@ -6,6 +6,7 @@ it reads).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from openthoughts_cli.engine.base import (
 
 __all__ = [
     "WireError",
+    "digest_of",
     "read_adam",
     "read_forward_backward",
     "read_prompt",
@@ -33,6 +35,11 @@ __all__ = [
 
 class WireError(Exception):
     """A request that the server would answer with 400."""
+
+
+def digest_of(body: bytes) -> bytes:
+    """What tells a request sent again from another one with its id."""
+    return hashlib.blake2b(body).digest()
 
 
 def read_forward_backward(body: bytes) -> tuple[pb.ForwardBackwardRequest, list[Datum]]:

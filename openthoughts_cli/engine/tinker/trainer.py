@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["TinkerTrainer"]
 
 _LOSS = "cross_entropy"
+_PLACE_TIMEOUT_S = 60.0
 
 
 class TinkerTrainer:
@@ -60,10 +61,25 @@ class TinkerTrainer:
         )
 
     def save_sampler(self, name: str, *, ttl_s: int | None = None) -> Awaitable[str]:
-        return answered(
-            self._client.save_weights_for_sampler(name, ttl_seconds=ttl_s),
-            lambda response: response.path,
-        )
+        request = self._client.save_weights_for_sampler(name, ttl_seconds=ttl_s)
+        self._place_taken()
+        return answered(request, lambda response: response.path)
+
+    def _place_taken(self) -> None:
+        """Wait (microseconds) until the SDK's loop has begun what was handed to it so far.
+
+        tinker 0.38 gives `save_weights_for_sampler` its place in the order not at the call but in
+        the first step of a coroutine on its own loop, so that a request made right after could
+        overtake it and the saved weights would hold a step too many. That loop is first in, first
+        out: once it has run an empty coroutine, the earlier one has taken its place.
+        """
+        turn = self._client.holder.run_coroutine_threadsafe(_nothing()).future()
+        try:
+            turn.result(_PLACE_TIMEOUT_S)
+        except TimeoutError:
+            raise EngineError(
+                f"the Tinker SDK did not take a request in within {_PLACE_TIMEOUT_S:.0f} s"
+            ) from None
 
     def _checked(self, batch: Sequence[Datum]) -> tuple[Datum, ...]:
         """The batch, refused before it takes a place in the order if the server would refuse it."""
@@ -77,6 +93,10 @@ class TinkerTrainer:
                 hint="lower max_tokens, or choose a model with a longer context",
             )
         return tuple(batch)
+
+
+async def _nothing() -> None:
+    """Done as soon as it is begun."""
 
 
 def _sent(batch: Sequence[Datum]) -> list[tinker.Datum]:

@@ -1,0 +1,198 @@
+"""A scripted Tinker server on loopback: what the SDK 0.38 sends and expects, over HTTP.
+
+The real SDK is its client, reached by nothing but TINKER_BASE_URL and a key of the right form.
+Behind it works any engine (the in-memory one by default). It checks what a service would: the key,
+the session, the order of sequence ids, the rank, the context, the model, the saved path and its
+time to live. What no client should ever send is answered 400 and remembered in `violations`.
+
+    with TinkerServer() as server:
+        os.environ["TINKER_BASE_URL"] = server.url
+        os.environ["TINKER_API_KEY"] = server.key
+
+    python -m tests.doubles.tinker_server --port 0     # prints its URL, then serves until a signal
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from openthoughts_cli.engine.base import Engine, ModelInfo
+from openthoughts_cli.errors import ConflictError, EngineError, ModelError
+from tests.doubles.directory_store import DirectoryStore
+from tests.doubles.loopback_http import HttpRequest, HttpResponse, LoopbackServer, json_response
+from tests.doubles.memory_engine import MemoryEngine
+from tests.doubles.tinker_queue import Outcome, Promise, Run, SamplingSession, Saved, Session
+from tests.doubles.tinker_routes import ROUTES, Refused
+from tests.doubles.tinker_wire import WireError, digest_of
+
+__all__ = ["TinkerServer", "main"]
+
+KEY = "tml-fake-key-of-the-scripted-server"
+
+
+class TinkerServer:
+    """See the module.
+
+    Args:
+        open_engine: makes the engine behind the server, inside its event loop.
+        key: the only key it lets in.
+        advertised: what the capabilities say; by default what the engine serves.
+        saved: the tinker:// paths; hand the same mapping to a later server to keep them.
+        poll_s: how long a retrieval waits before it says "try again".
+        now: the server's time in seconds, for expiry.
+    """
+
+    def __init__(
+        self,
+        open_engine: Callable[[], Engine] = MemoryEngine,
+        *,
+        key: str = KEY,
+        advertised: Sequence[ModelInfo] | None = None,
+        saved: MutableMapping[str, Saved] | None = None,
+        poll_s: float = 20.0,
+        port: int = 0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.key = key
+        self.poll_s = poll_s
+        self.now = now
+        self.advertised = advertised
+        self.saved: MutableMapping[str, Saved] = {} if saved is None else saved
+        self.sessions: dict[str, Session] = {}
+        self.runs: dict[str, Run] = {}
+        self.samplers: dict[str, SamplingSession] = {}
+        self.promises: dict[str, Promise] = {}
+        self.requests: list[HttpRequest] = []
+        self.violations: list[str] = []
+        self.numbers = itertools.count(1)
+        self._open_engine = open_engine
+        self._engine: Engine | None = None
+        self._http = LoopbackServer(self._respond, port=port)
+
+    @property
+    def url(self) -> str:
+        return self._http.url
+
+    @property
+    def engine(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._open_engine()
+        return self._engine
+
+    def paths(self) -> list[str]:
+        """The routes that were asked, in order, numbers and names in them included."""
+        return [request.path for request in self.requests]
+
+    async def served(self) -> Sequence[ModelInfo]:
+        return await self.engine.models()
+
+    def expire(self, path: str) -> None:
+        """Let saved weights expire now."""
+        del self.saved[path]
+
+    def promised(
+        self, request_id: str, request: HttpRequest, start: Callable[[], Awaitable[Outcome]]
+    ) -> Promise:
+        """The promise of that id: the one there is, or a new one that has not begun."""
+        if request_id not in self.promises:
+            self.promises[request_id] = Promise(request_id, digest_of(request.body), start)
+        return self.promises[request_id]
+
+    async def _respond(self, request: HttpRequest) -> HttpResponse:
+        """The one place between HTTP and the routes; a test may wrap it to disturb the service."""
+        self.requests.append(request)
+        response = await self._answer(request)
+        if request.path == "/api/v1/client/config":
+            # The SDK asks this on a connection that it never closes by itself.
+            return dataclasses.replace(response, headers={"connection": "close"})
+        return response
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
+        try:
+            return await self._route(request)
+        except Refused as refused:
+            return json_response({"detail": str(refused)}, refused.status)
+        except ModelError as error:
+            return json_response({"detail": str(error)}, 404)
+        except (WireError, EngineError, ConflictError, KeyError, ValueError) as error:
+            self.violations.append(f"{request.path}: {type(error).__name__}: {error}")
+            return json_response({"detail": f"{type(error).__name__}: {error}"}, 400)
+
+    async def _route(self, request: HttpRequest) -> HttpResponse:
+        if request.path == "/api/v1/healthz":
+            return json_response({"status": "ok"})
+        key = request.headers.get("x-api-key", "")
+        if not key.startswith("tml-") or key != self.key:
+            raise Refused(401, f"invalid API key {key}")
+        for method, pattern, handle in ROUTES:
+            found = pattern.fullmatch(request.path)
+            if found and method == request.method:
+                return await handle(self, request, *found.groups())
+        raise Refused(404, f"no route {request.method} {request.path}")
+
+    def start(self) -> None:
+        self._http.start()
+
+    def stop(self) -> None:
+        async def close() -> None:
+            if self._engine is not None:
+                await self._engine.close()
+
+        self._http.call(close())
+        self._http.stop()
+
+    def __enter__(self) -> TinkerServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve the in-memory engine until SIGINT or SIGTERM; the first line printed is the URL."""
+    parser = argparse.ArgumentParser(prog="python -m tests.doubles.tinker_server")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--key", default=KEY)
+    parser.add_argument("--model", action="append", help="served models (default: tiny/bigram)")
+    parser.add_argument("--context", type=int, default=4096, help="context of each, in tokens")
+    parser.add_argument("--vocab-size", type=int, default=32)
+    parser.add_argument("--cycle-s", type=float, default=0.0)
+    parser.add_argument("--latency-s", type=float, default=0.0)
+    parser.add_argument("--weights", type=Path, help="keep the engine's states in this directory")
+    given = parser.parse_args(arguments)
+    models = [ModelInfo(name, given.context) for name in given.model or ["tiny/bigram"]]
+    store = None if given.weights is None else DirectoryStore(given.weights)
+
+    def open_engine() -> MemoryEngine:
+        return MemoryEngine(
+            models,
+            vocab_size=given.vocab_size,
+            store=store,
+            cycle_s=given.cycle_s,
+            latency_s=given.latency_s,
+        )
+
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    with TinkerServer(open_engine, key=given.key, port=given.port) as server:
+        print(server.url, flush=True)
+        asked_to_stop.wait()
+
+
+if __name__ == "__main__":
+    main()
