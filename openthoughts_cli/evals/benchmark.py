@@ -79,6 +79,12 @@ class Benchmark(ABC):
         """`template` replaces the benchmark's own prompt; it must contain `{problem}`."""
         self.template = self.own_template() if template is None else template
 
+    def configured(self, settings: BenchmarkConfig) -> Benchmark:
+        """The same benchmark with the prompt that `settings` name; itself where they name none."""
+        if settings.prompt is None:
+            return self
+        return type(self)(read_template(Path(settings.prompt).expanduser()))
+
     def own_template(self) -> str:
         """The shipped prompt, `evals/prompts/<name>.txt`; a benchmark of your own may override."""
         return read_template(self.name)
@@ -132,20 +138,15 @@ def summaries() -> dict[str, str]:
     return dict(sorted((lines | {NLL: _NLL_SUMMARY}).items()))
 
 
-def benchmark(name: str, *, prompt_file: str | Path | None = None) -> Benchmark:
+def benchmark(name: str) -> Benchmark:
     """The benchmark of that name, or of `path/to/file.py:ClassName`.
-
-    Args:
-        name: a shipped name, or a Python file of your own and the class in it.
-        prompt_file: a template that replaces the benchmark's own.
 
     Raises:
         NotFoundError: no such benchmark; says what was perhaps meant.
-        ConfigError: the file or the template cannot be used.
+        ConfigError: the file cannot be used.
     """
-    template = None if prompt_file is None else read_template(Path(prompt_file))
     if ".py:" in name:
-        return _from_file(name)(template)
+        return _from_file(name)()
     if name == NLL:
         raise UsageError("nll is computed from held-out rows and has no prompts or answers")
     if name not in _SHIPPED:
@@ -154,7 +155,7 @@ def benchmark(name: str, *, prompt_file: str | Path | None = None) -> Benchmark:
             f"unknown benchmark {name!r}" + (f" (did you mean {close[0]}?)" if close else ""),
             hint=f"choose from {', '.join(sorted([*_SHIPPED, NLL]))}, or give file.py:ClassName",
         )
-    return _class_of(_SHIPPED[name])(template)
+    return _class_of(_SHIPPED[name])()
 
 
 def _class_of(place: str) -> type[Benchmark]:

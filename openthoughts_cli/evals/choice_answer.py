@@ -79,5 +79,3 @@ def _letter(text: str, *, in_sentence: bool) -> str | None:
     if in_sentence and (match := _SENTENCE.fullmatch(plain)):
         return None if _ANOTHER.search(match[2]) else match[1]
     return None
-
-

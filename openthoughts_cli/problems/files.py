@@ -44,7 +44,9 @@ def read_file(path: Path) -> Iterator[Located]:
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise SchemaError(f"{path} is of an unknown kind", hint=f"give a file that ends in {_KINDS}")
+        raise SchemaError(
+            f"{path} is of an unknown kind", hint=f"give a file that ends in {_KINDS}"
+        )
     yield from reader(path)
 
 

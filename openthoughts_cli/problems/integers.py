@@ -32,9 +32,13 @@ _UNIT = re.compile(
     r"(?:\s*(?:\\?%|\$)|\s*[A-Za-z]{2,}+\.?(?:\s*(?:\^\s*\{?\s*[23]\s*\}?|[²³]))?){0,4}\s*"
 )
 _NOT_UNITS = frozenset(
-    "about and approx approximately billion but choose cubed divided dozen factorial false for "
-    "half hundred if is less log max million min minus mod modulo more not or otherwise over per "
-    "pi plus pmod sin cos sqrt squared than thirds thousand times to true when where with".split()
+    {
+        *("about", "and", "approx", "approximately", "but", "false", "for", "if", "is", "less"),
+        *("max", "min", "more", "not", "or", "otherwise", "over", "per", "than", "to", "true"),
+        *("when", "where", "with", "choose", "cubed", "divided", "factorial", "log", "minus"),
+        *("mod", "modulo", "pi", "plus", "pmod", "sin", "cos", "sqrt", "squared", "times"),
+        *("billion", "dozen", "half", "hundred", "million", "thirds", "thousand"),
+    }
 )
 _WORD = re.compile(r"[A-Za-z]+")
 _COMPARISON = re.compile(r"[<>!≠≤≥≈~:]\s*=|\\(?:n?eq|n?le|n?ge|approx|equiv)\b|[≠≤≥≈]")

@@ -1,0 +1,209 @@
+"""One evaluation on disk: what was asked of which weights, every answer, and the scores.
+
+config.json    identity first: model, lineage, prompt, data, sampling; written before the first request
+samples.jsonl  a line an answer as it comes; a later line of the same answer adds to it (its grade)
+errors.jsonl   requests that failed for good: not answers, and not wrong answers
+scores.json    written whole at the end
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from openthoughts_cli.errors import ConflictError, DataError, NotFoundError
+from openthoughts_cli.evals.benchmark import Grade, Verdict
+from openthoughts_cli.runs.environment import describe_environment
+from openthoughts_cli.store import append_line, read_lines, write_whole
+
+__all__ = ["EvalDirectory", "Sample", "Scores"]
+
+EVAL_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The result of one evaluation: the weights after `step` steps on one benchmark.
+
+    `metrics` are numbers by name ("mean@1", "pass@7", "maj@7", "truncated", "errors"; for nll
+    "mean", "per_byte", ...). `record` is scores.json: intervals, groups, counts, problems.
+    """
+
+    benchmark: str
+    step: int
+    metrics: dict[str, float]
+    record: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One recorded answer. `grade` is None until it was graded."""
+
+    problem: str
+    index: int
+    completion: str
+    tokens: int
+    finish_reason: str
+    grade: Grade | None
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether a grader has given a verdict (a failure of grading itself is none)."""
+        return self.grade is not None and self.grade.correct is not None
+
+
+@dataclass(frozen=True, slots=True)
+class EvalDirectory:
+    """The files of one evaluation."""
+
+    path: Path
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def samples_path(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def rows_path(self) -> Path:
+        """nll: a line a held-out row, in the place of samples.jsonl."""
+        return self.path / "rows.jsonl"
+
+    @property
+    def errors_path(self) -> Path:
+        return self.path / "errors.jsonl"
+
+    @property
+    def scores_path(self) -> Path:
+        return self.path / "scores.json"
+
+    def begin(self, identity: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        """Write config.json, or check that the one there is of the same evaluation.
+
+        Args:
+            identity: what makes answers comparable; all of it must agree.
+            about: what else a reader should know; may differ when the evaluation is continued.
+
+        Raises:
+            ConflictError: the directory holds another evaluation; names the keys that differ.
+        """
+        wanted: dict[str, Any] = json.loads(json.dumps(dict(identity), default=str))
+        if self.config_path.exists():
+            stored = self.config().get("identity")
+            stored = stored if isinstance(stored, dict) else {}
+            differing = sorted(
+                key for key in {*stored, *wanted} if stored.get(key) != wanted.get(key)
+            )
+            if differing:
+                raise ConflictError(
+                    f"{self.path} holds an evaluation with another {', '.join(differing)}",
+                    hint="choose another directory or name, or remove that one",
+                )
+            return
+        record = {
+            "format": EVAL_FORMAT,
+            "identity": wanted,
+            **about,
+            "environment": describe_environment(),
+        }
+        write_whole(self.config_path, _pretty(record))
+
+    def config(self) -> dict[str, Any]:
+        """config.json as written."""
+        return _read_object(self.config_path)
+
+    def scores(self) -> dict[str, Any]:
+        """scores.json as written."""
+        return _read_object(self.scores_path)
+
+    def write_scores(self, record: Mapping[str, Any]) -> None:
+        """Replace scores.json."""
+        write_whole(self.scores_path, _pretty(record))
+
+    def append_sample(self, sample: Sample, *, seed: int) -> None:
+        """Record an answer, with its grade where there is one already."""
+        line = {
+            "problem": sample.problem,
+            "sample": sample.index,
+            "completion": sample.completion,
+            "tokens": sample.tokens,
+            "finish_reason": sample.finish_reason,
+            "seed": seed,
+        }
+        append_line(self.samples_path, {**line, **_grade_record(sample.grade)})
+
+    def append_grade(self, sample: Sample) -> None:
+        """Add the grade of an answer that is recorded already."""
+        line = {"problem": sample.problem, "sample": sample.index}
+        append_line(self.samples_path, {**line, **_grade_record(sample.grade)})
+
+    def append_error(self, problem: str, samples: int, code: str, message: str) -> None:
+        """Record a request that failed for good."""
+        append_line(
+            self.errors_path,
+            {"problem": problem, "samples": samples, "error": code, "message": message},
+        )
+
+    def samples(self) -> dict[str, dict[int, Sample]]:
+        """All recorded answers by problem and index; a torn line counts for nothing."""
+        merged: dict[tuple[str, int], dict[str, Any]] = {}
+        for line in read_lines(self.samples_path):
+            problem, index = line.get("problem"), line.get("sample")
+            if isinstance(problem, str) and isinstance(index, int):
+                merged.setdefault((problem, index), {}).update(line)
+        found: dict[str, dict[int, Sample]] = {}
+        for (problem, index), line in merged.items():
+            if isinstance(line.get("completion"), str):
+                found.setdefault(problem, {})[index] = Sample(
+                    problem=problem,
+                    index=index,
+                    completion=line["completion"],
+                    tokens=int(line.get("tokens") or 0),
+                    finish_reason=str(line.get("finish_reason") or "stop"),
+                    grade=_grade_of(line),
+                )
+        return found
+
+
+def _grade_record(grade: Grade | None) -> dict[str, Any]:
+    if grade is None:
+        return {}
+    return {
+        "parsed": grade.parsed,
+        "correct": grade.correct,
+        "verdict": grade.verdict,
+        "diagnosis": grade.diagnosis,
+    }
+
+
+def _grade_of(line: Mapping[str, Any]) -> Grade | None:
+    if "verdict" not in line:
+        return None
+    correct = line.get("correct")
+    return Grade(
+        parsed=line.get("parsed"),
+        correct=correct if isinstance(correct, bool) else None,
+        verdict=str(line.get("verdict") or Verdict.NOT_GRADED),
+        diagnosis=str(line.get("diagnosis") or ""),
+    )
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} is missing: no evaluation was stored there") from None
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is damaged: it holds no JSON object")
+    return value
+
+
+def _pretty(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
