@@ -47,9 +47,7 @@ def inspect(
     from openthoughts_cli.data.inspect import inspect_rows, mask_rows
 
     with console.listening() as listener:
-        seen = inspect_rows(
-            target, samples=samples, row=row, tokenizer=model, listener=listener
-        )
+        seen = inspect_rows(target, samples=samples, row=row, tokenizer=model, listener=listener)
         masked = mask_rows(seen, model, listener=listener) if mask else []
     if json:
         record = seen.record() | {"masked": [row.record() for row in masked]}

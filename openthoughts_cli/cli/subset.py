@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Annotated, Any
 
 import typer
@@ -112,13 +112,14 @@ def _preview(console: Console, config: Any) -> None:
 
     with console.listening() as listener:
         found = preview_subset(config, listener=listener)
+    name = config.name or config.default_name()
     values = {
-        "name": config.name or config.default_name(),
+        "name": name,
         "config": config,
         "dataset": found.corpus.describe(),
         "funnel": found.funnel.record(),
     }
-    console.report("subset-preview", values, lambda: preview_view(found, values["name"]))
+    console.report("subset-preview", values, lambda: preview_view(found, name))
 
 
 def _list_sources(console: Console, config: Any) -> None:
@@ -137,7 +138,7 @@ def _list_sources(console: Console, config: Any) -> None:
 
 
 @contextlib.contextmanager
-def _same_command_elsewhere() -> Iterator[None]:
+def _same_command_elsewhere() -> Generator[None]:
     """Where rows cannot be fetched, the remedy is this command with the built-in rows."""
     try:
         yield

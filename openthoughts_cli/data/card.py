@@ -13,6 +13,18 @@ from openthoughts_cli.data.trace import split_trace
 __all__ = ["card", "fenced", "sample_page", "spread_over_lengths"]
 
 NUM_SAMPLES = 10
+_FRONT_MATTER = """---
+tags:
+- openthoughts
+- reasoning
+configs:
+- config_name: default
+  data_files: "dataset/*.arrow"
+---
+"""
+_TOKENS_NOTE = """`tokens` is prompt and answer as the trainer sees them, end-of-turn token included.
+`tokens_thinking` ends with `</think>`.
+"""
 
 
 def spread_over_lengths(tokens: Sequence[int], count: int = NUM_SAMPLES) -> list[int]:
@@ -37,10 +49,16 @@ def sample_page(index: int, row: Row) -> str:
     """One row as Markdown: its figures, then question, thinking and answer verbatim."""
     thinking, answer, closed = split_trace(row.answer)
     level = "none" if row.difficulty is None else str(row.difficulty)
+    facts = [
+        ("row_id", f"`{row.row_id}`"),
+        ("question_id", f"`{row.question_id}`"),
+        ("source", row.source),
+        ("domain", row.domain),
+        ("difficulty", level),
+    ]
     parts = [
         f"# Row {index}: {row.tokens:,} tokens\n",
-        f"| | |\n|---|---|\n| row_id | `{row.row_id}` |\n| question_id | `{row.question_id}` |\n"
-        f"| source | {row.source} |\n| domain | {row.domain} |\n| difficulty | {level} |\n",
+        _table(("", ""), facts),
         f"## Question ({row.tokens_question:,} tokens)\n",
         fenced(row.question),
     ]
@@ -57,16 +75,17 @@ def card(name: str, metadata: Mapping[str, Any]) -> str:
     config, figures, dataset = metadata["config"], metadata["figures"], metadata["dataset"]
     revision = f" at revision `{dataset['revision']}`" if dataset["revision"] else ""
     command = f"ot subset --config {name}/config.json"
-    parts = [
-        "---\ntags:\n- openthoughts\n- reasoning\nconfigs:\n- config_name: default\n"
-        '  data_files: "dataset/*.arrow"\n---\n',
-        f"# {name}\n",
+    cut = (
         f"{figures['rows']:,} rows and {figures['questions']:,} questions of "
         f"`{dataset['asked_for']}`{revision}, {figures['total_tokens']:,} tokens as "
         f"`{metadata['tokenizer']['model']}` reads them, at most {config['max_tokens']:,} a row, "
-        f"chosen with seed {config['seed']}.\n",
-        f"```python\nfrom datasets import load_from_disk\n\n"
-        f'rows = load_from_disk("{name}/dataset")\n```\n',
+        f"chosen with seed {config['seed']}."
+    )
+    parts = [
+        _FRONT_MATTER,
+        f"# {name}\n",
+        f"{cut}\n",
+        f"```python\n{_load_example(name)}```\n",
         f"The same rows again: `{command}`. Digest: `{metadata['digest']}`.\n",
         "## Where the rows went\n",
         _table(("", "rows"), _funnel_rows(metadata["funnel"])),
@@ -74,10 +93,13 @@ def card(name: str, metadata: Mapping[str, Any]) -> str:
         _table(("", "rows", "share"), _composition_rows(figures)),
         "## Tokens\n",
         _table(*_token_rows(figures)),
-        "`tokens` is prompt and answer as the trainer sees them, end-of-turn token included. "
-        "`tokens_thinking` ends with `</think>`.\n",
+        _TOKENS_NOTE,
     ]
     return "\n".join(parts)
+
+
+def _load_example(name: str) -> str:
+    return f'from datasets import load_from_disk\n\nrows = load_from_disk("{name}/dataset")\n'
 
 
 def _funnel_rows(funnel: Mapping[str, Any]) -> list[tuple[str, str]]:

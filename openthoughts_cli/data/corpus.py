@@ -20,7 +20,7 @@ import xxhash
 from openthoughts_cli.config.sources import SAMPLE_DATASET
 from openthoughts_cli.data import parquet
 from openthoughts_cli.data.parquet import Malformed, RawRow
-from openthoughts_cli.errors import DataError, NotFoundError, UsageError
+from openthoughts_cli.errors import DataError, NotFoundError
 from openthoughts_cli.events import Listener, StageDone, StageProgress, StageStarted, silent
 
 __all__ = ["Chunk", "Corpus", "Part", "open_corpus"]
@@ -261,7 +261,10 @@ def _local_files(dataset: str) -> list[tuple[str, Path]] | None:
     if path.exists():
         return [(path.name, path)]
     if glob.has_magic(dataset):
-        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        matches = sorted(
+            Path(match)
+            for match in glob.iglob(str(path), recursive=True)  # noqa: PTH207 - any depth, absolute too
+        )
         files = [match for match in matches if match.is_file()]
         if not files:
             raise NotFoundError(f"no file matches {dataset}", hint="quote the glob, and check it")

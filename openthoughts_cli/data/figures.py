@@ -24,7 +24,7 @@ class Bar(NamedTuple):
 
     low: int
     high: int
-    count: int
+    rows: int
 
 
 def percentiles(values: Sequence[int]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +46,7 @@ def fetch(
     seed: int,
     full: bool,
     listener: Listener,
+    first_look_bytes: int = FIRST_LOOK_BYTES,
 ) -> Fetched:
     """Fetch the parquet files of a hub data set that may hold the sources.
 
@@ -74,7 +75,7 @@ def fetch(
                 hint="give one that holds parquet files in the OpenThoughts schema",
             )
         chosen, left_out = sorted(sizes), Counter[str]()
-        if not full and sum(sizes.values()) > FIRST_LOOK_BYTES:
+        if not full and sum(sizes.values()) > first_look_bytes:
             holding = _holding(name, info.sha, chosen, frozenset(sources), listener)
             chosen = _first_look(holding, info.sha, seed)
             left_out["without the source"] = len(sizes) - len(holding)
@@ -170,7 +171,7 @@ def _from_cache(name: str, revision: str | None) -> Fetched:
 
 
 @contextmanager
-def _hub_errors(name: str) -> Iterator[None]:
+def _hub_errors(name: str) -> Generator[None]:
     """Turn what the hub library raises into what a person can act on."""
     from huggingface_hub import errors
     from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
@@ -205,7 +206,7 @@ def _hub_errors(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def _no_progress_bars() -> Generator[None]:
     """Keep huggingface_hub from drawing on the terminal; events speak for us."""
     from huggingface_hub import utils
 
@@ -230,5 +231,3 @@ def _elsewhere(first: str) -> str:
 
 def _reason(error: BaseException) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:160]
-
-

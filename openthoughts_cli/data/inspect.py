@@ -150,9 +150,7 @@ def _of_subset(subset: Subset, target: str, samples: int, row: int | None) -> In
         rows = subset.stored_rows()
     if row is not None and not 0 <= row < len(rows):
         raise NotFoundError(f"{subset.name} has rows 0 to {len(rows) - 1}, not {row}")
-    indices = (
-        [row] if row is not None else spread_over_lengths([r.tokens for r in rows], samples)
-    )
+    indices = [row] if row is not None else spread_over_lengths([r.tokens for r in rows], samples)
     return Inspection(
         target=target,
         kind="subset",

@@ -222,7 +222,7 @@ def _batch_rows(
 ) -> Iterator[RawRow | Malformed]:
     labels = _labels(pa.Table.from_batches([batch]))
     conversations = batch.column("conversations")
-    lengths = pc.list_value_length(conversations).to_pylist()
+    lengths: list[int | None] = pc.call_function("list_value_length", [conversations]).to_pylist()
     first = conversations.offsets.to_pylist()
     turns = conversations.values
     roles = turns.field("from").cast(pa.large_string()).cast(pa.large_binary())

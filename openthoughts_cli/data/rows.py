@@ -43,8 +43,11 @@ class Row(NamedTuple):
 
 
 def content_hash(
-    source: str, domain: str, difficulty: int | None, question: bytes | memoryview, answer: bytes
-    | memoryview
+    source: str,
+    domain: str,
+    difficulty: int | None,
+    question: bytes | memoryview,
+    answer: bytes | memoryview,
 ) -> int:
     """XXH3-128 of a row's content.
 

@@ -17,18 +17,19 @@ import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import xxhash
 
 from openthoughts_cli.data.corpus import Corpus
+from openthoughts_cli.data.funnel import Funnel
 from openthoughts_cli.data.parquet import Malformed, RawRow
 from openthoughts_cli.data.rows import Row, content_hash, question_hash, row_id
 from openthoughts_cli.data.tokens import TokenCounter, TokenCounts
 from openthoughts_cli.events import Listener, StageDone, StageProgress, StageStarted, silent
 
-__all__ = ["Chosen", "Criteria", "Funnel", "Selection", "order_key", "select"]
+__all__ = ["Chosen", "Criteria", "Place", "Selection", "identities", "order_key", "select"]
 
 _BATCH_ROWS = 256
 _BATCH_BYTES = 2 << 20
@@ -49,56 +50,6 @@ class Criteria:
     drop_control_tokens: bool = True
     limit: int = 100
     seed: int = 42
-
-
-@dataclass(slots=True)
-class Funnel:
-    """Where the rows went. The counts add up to `read` and depend on no order of reading."""
-
-    read: int = 0
-    source: int = 0
-    domain: int = 0
-    malformed: Counter[str] = field(default_factory=Counter[str])
-    not_drawn: int = 0
-    """Rows behind the last chosen one in the seeded order; their tokens were not counted."""
-    control_tokens: int = 0
-    too_long: int = 0
-    too_short: int = 0
-    chosen: int = 0
-    shortest_too_long: int | None = None
-    """Tokens of the shortest row that was too long, for a remedy; no part of the record."""
-
-    def steps(self) -> list[tuple[str, int]]:
-        """(what took them out, how many rows), in the order of the tests, after `read`."""
-        return [
-            ("other source", self.source),
-            ("other domain", self.domain),
-            ("malformed", sum(self.malformed.values())),
-            ("not drawn", self.not_drawn),
-            ("control tokens", self.control_tokens),
-            ("too long", self.too_long),
-            ("too short", self.too_short),
-        ]
-
-    def record(self) -> dict[str, Any]:
-        """The counts for `metadata.json` and `--json`."""
-        return {
-            "read": self.read,
-            "source": self.source,
-            "domain": self.domain,
-            "malformed": sum(self.malformed.values()),
-            "malformed_reasons": dict(sorted(self.malformed.items())),
-            "not_drawn": self.not_drawn,
-            "control_tokens": self.control_tokens,
-            "too_long": self.too_long,
-            "too_short": self.too_short,
-            "chosen": self.chosen,
-        }
-
-    def sentence(self) -> str:
-        """The funnel in one line: "9 rows read; other source 4, too long 5"."""
-        lost = ", ".join(f"{what} {count:,}" for what, count in self.steps() if count)
-        return f"{self.read:,} rows read" + (f"; {lost}" if lost else "")
 
 
 class Place(NamedTuple):
@@ -227,7 +178,9 @@ class _Draw:
         self._pending: list[tuple[tuple[int, int], int, RawRow]] = []
         self._pending_bytes = 0
         self._eligible = 0
-        self._failed = {reason: array("Q") for reason in ("control_tokens", "too_long", "too_short")}
+        self._failed = {
+            reason: array("Q") for reason in ("control_tokens", "too_long", "too_short")
+        }
 
     def pass_over(self, num_rows: int, other_source: int, other_domain: int) -> None:
         self.funnel.read += num_rows
@@ -247,7 +200,9 @@ class _Draw:
 
     def finish(self) -> tuple[list[Chosen], Funnel]:
         self._test_pending()
-        chosen = sorted((item for _, _, item in self._heap), key=lambda item: (item.rank, item.place))
+        chosen = sorted(
+            (item for _, _, item in self._heap), key=lambda item: (item.rank, item.place)
+        )
         seen: Counter[int] = Counter()
         for item in chosen:
             item.occurrence = seen[item.rank[1]]

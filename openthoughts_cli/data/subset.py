@@ -30,7 +30,6 @@ from openthoughts_cli.data.figures import describe_rows
 from openthoughts_cli.data.plan import Plan, plan_subset
 from openthoughts_cli.data.rows import Row, canonical_digest, content_hash, row_id
 from openthoughts_cli.data.select import Selection, identities
-from openthoughts_cli.digests import digest_value
 from openthoughts_cli.errors import (
     ConflictError,
     DataError,

@@ -39,7 +39,9 @@ def test_a_file_a_folder_and_a_glob_are_read_in_order_of_name(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("dataset", ["./none", "/none/at/all", "rows.parquet", "*.parquet", "one"])
-def test_a_place_that_is_not_there_is_named(dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_that_is_not_there_is_named(
+    dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NotFoundError) as caught:
         open_corpus(dataset)
@@ -47,7 +49,7 @@ def test_a_place_that_is_not_there_is_named(dataset: str, tmp_path: Path, monkey
 
 
 def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="holds no .parquet file"):
+    with pytest.raises(NotFoundError, match=r"holds no \.parquet file"):
         open_corpus(str(tmp_path))
 
 
@@ -173,7 +175,7 @@ def test_the_identity_is_of_the_bytes_not_of_the_names(tmp_path: Path) -> None:
 
 
 def test_files_without_a_row_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no rows in rows.parquet"):
+    with pytest.raises(DataError, match=r"no rows in rows\.parquet"):
         open_corpus(str(write(tmp_path / "rows.parquet", [])))
 
 

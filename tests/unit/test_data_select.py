@@ -86,7 +86,9 @@ def test_a_larger_limit_contains_the_smaller_in_front(tmp_path: Path) -> None:
 
 def test_another_seed_chooses_other_rows(tmp_path: Path) -> None:
     write(tmp_path / "rows.parquet", many(60))
-    chosen = {tuple(row.row_id for row in _rows(_choose(tmp_path, limit=5, seed=s))) for s in range(6)}
+    chosen = {
+        tuple(row.row_id for row in _rows(_choose(tmp_path, limit=5, seed=s))) for s in range(6)
+    }
     assert len(chosen) == 6
 
 

@@ -64,9 +64,7 @@ def test_a_larger_fraction_contains_the_smaller(
 
 def test_the_seed_decides_which_questions() -> None:
     ids = [f"q{i}" for i in range(40)]
-    sides = {
-        tuple(split_by_question(ids, train_fraction=0.5, seed=seed)[0]) for seed in range(5)
-    }
+    sides = {tuple(split_by_question(ids, train_fraction=0.5, seed=seed)[0]) for seed in range(5)}
     assert len(sides) == 5
 
 

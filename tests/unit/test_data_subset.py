@@ -37,8 +37,12 @@ def make(tmp_path: Path) -> Make:
     model = byte_model(tmp_path / "model")
 
     def config(**values: Any) -> SubsetConfig:
-        base = {"dataset": str(data), "tokenizer": str(model), "output_dir": tmp_path / "subsets"}
-        return SubsetConfig(**{**base, "name": "it", "limit": 20, **values})
+        base: dict[str, Any] = {
+            "dataset": str(data),
+            "tokenizer": str(model),
+            "output_dir": tmp_path / "subsets",
+        }
+        return SubsetConfig.model_validate({**base, "name": "it", "limit": 20, **values})
 
     return config
 
@@ -68,8 +72,10 @@ def test_a_subset_is_written_with_all_its_parts(make: Make) -> None:
 
 def test_the_saved_config_repeats_the_cut(make: Make, tmp_path: Path) -> None:
     first = build_subset(make(max_tokens=110, seed=3))
-    saved = json.loads((first.path / "config.json").read_text())
-    again = build_subset(SubsetConfig(**{**saved, "output_dir": tmp_path / "elsewhere"}))
+    saved: dict[str, Any] = json.loads((first.path / "config.json").read_text())
+    again = build_subset(
+        SubsetConfig.model_validate({**saved, "output_dir": tmp_path / "elsewhere"})
+    )
     assert again.digest == first.digest
     assert _tree(again.path / "dataset") == _tree(first.path / "dataset")
     assert _tree(again.path / "samples") == _tree(first.path / "samples")
@@ -268,7 +274,7 @@ def test_percentiles_are_lengths_of_real_rows() -> None:
 def test_the_histogram_holds_every_value_in_round_bars() -> None:
     values = [0, 49, 50, 120, 999]
     bars = token_bars(values)
-    assert sum(bar.count for bar in bars) == 5 and len(bars) <= 12
+    assert sum(bar.rows for bar in bars) == 5 and len(bars) <= 12
     assert bars[0].low == 0 and bars[-1].high > 999
     assert token_bars([7]) == [(7, 8, 1)]
     assert token_bars([]) == []

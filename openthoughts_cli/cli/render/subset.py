@@ -50,14 +50,14 @@ def subset_view(subset: Subset) -> RenderableType:
     """What `ot subset` says of a subset that was cut or found: figures, funnel, where it is."""
     figures, metadata = subset.metadata["figures"], subset.metadata
     points = figures["percentiles"]["tokens"]
+    lengths = (
+        f"{figures['total_tokens']:,} in all; a row has {points['min']:,} to "
+        f"{points['max']:,}, half have {points['p50']:,} or fewer"
+    )
     where = [
         ("subset", Text(subset.name, style="bold")),
         ("rows", _counted(figures["rows"], "row", figures["questions"], "question")),
-        (
-            "tokens",
-            f"{figures['total_tokens']:,} in all; a row has {points['min']:,} to "
-            f"{points['max']:,}, half have {points['p50']:,} or fewer",
-        ),
+        ("tokens", lengths),
         ("digest", subset.digest),
         ("directory", str(subset.path)),
     ]
@@ -80,7 +80,10 @@ def preview_view(found: Selection, name: str) -> RenderableType:
     size = sum(part.num_bytes for part in corpus.parts)
     where = [
         ("subset", Text(name, style="bold")),
-        ("from", f"{corpus.dataset}: {_plural(corpus.num_rows, 'row')} in {files}, {size / 1e6:,.1f} MB"),
+        (
+            "from",
+            f"{corpus.dataset}: {_plural(corpus.num_rows, 'row')} in {files}, {size / 1e6:,.1f} MB",
+        ),
         ("tokens", f"{sum(item.counts.total for item in found.chosen):,} in the rows chosen"),
     ]
     return Group(
@@ -144,7 +147,9 @@ def funnel_view(funnel: Mapping[str, Any]) -> RenderableType:
             left -= gone
             rows.append((name, Text(f"-{gone:,}", style="dim"), left, _bar(left, read)))
             reasons: Mapping[str, int] = funnel["malformed_reasons"] if key == "malformed" else {}
-            rows += [(f"  {why}", Text(f"{n:,}", style="dim"), "", "") for why, n in reasons.items()]
+            rows += [
+                (f"  {why}", Text(f"{n:,}", style="dim"), "", "") for why, n in reasons.items()
+            ]
     rows.append((_bold("chosen"), "", _bold(f"{funnel['chosen']:,}"), _bar(left, read, "green")))
     shown = table(("", "out", "left", " "), rows, right=("out", "left"))
     if not funnel["not_drawn"]:
@@ -173,14 +178,14 @@ def _composition_view(figures: Mapping[str, Any]) -> RenderableType:
         for value, count in counts.items():
             shown = short_source_name(value) if kind == "source" else value
             rows.append((kind, shown, count, f"{count / total:.1%}", _bar(count, total)))
-            kind = ""  # noqa: PLW2901 - the kind stands on its first line alone
+            kind = ""  # it stands on its first line alone
     return table(("", "value", "rows", "share", " "), rows, right=("rows", "share"))
 
 
 def _histogram(bars: Sequence[Mapping[str, int]]) -> RenderableType:
-    most = max((bar["count"] for bar in bars), default=1)
+    most = max((bar["rows"] for bar in bars), default=1)
     rows = [
-        (f"{bar['low']:,} to {bar['high'] - 1:,}", bar["count"], _bar(bar["count"], most, "cyan"))
+        (f"{bar['low']:,} to {bar['high'] - 1:,}", bar["rows"], _bar(bar["rows"], most, "cyan"))
         for bar in bars
     ]
     return table(("tokens", "rows", " "), rows, right=("tokens", "rows"))
