@@ -103,7 +103,7 @@ def schema(verb: VerbArgument) -> None:
     console = open_console()
     import json
 
-    from openthoughts_cli.config.schema import json_schema
+    from openthoughts_cli.config.json_schema import json_schema
 
     _model(verb)
     console.print(json.dumps(json_schema(verb), indent=2, ensure_ascii=False))

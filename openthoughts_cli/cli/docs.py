@@ -18,6 +18,7 @@ import typer
 
 from openthoughts_cli.cli.app import VERBS, load_verb
 from openthoughts_cli.config import schema, text
+from openthoughts_cli.config.json_schema import json_schema
 from openthoughts_cli.store import write_whole
 
 __all__ = ["cli_page", "main", "pages"]
@@ -52,7 +53,7 @@ def pages() -> dict[str, str]:
     made = {"cli.md": cli_page(), "config.md": text.reference_page()}
     for verb in schema.VERBS:
         made[f"schema/{verb}.json"] = (
-            json.dumps(schema.json_schema(verb), indent=2, ensure_ascii=False) + "\n"
+            json.dumps(json_schema(verb), indent=2, ensure_ascii=False) + "\n"
         )
     return made
 

@@ -56,7 +56,7 @@ class BenchmarkConfig(ConfigModel):
     """Read the problems from this local file in place of the benchmark's own source; or
     `hub:owner/name@revision` for another data set or revision on the hub."""
 
-    window: str | None = None
+    window: str | None = Field(default=None, examples=["2024-06-01..2025-01-31"])
     """livecodebench only: dates of contests, both included. Unset: 2024-06-01..2025-01-31."""
 
     release: Literal["v1", "v2", "v3", "v4", "v5", "v6"] | None = None

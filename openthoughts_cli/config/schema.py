@@ -1,6 +1,6 @@
-"""What the config models say about themselves: keys, types, defaults, texts, JSON Schema.
+"""What the config models say about themselves: keys, types, defaults, examples, texts.
 
-Completion, error messages, `ot config init`, docs/config.md and docs/schema are all made from here.
+Completion, error messages, `ot config init` and docs/config.md are all made from here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ __all__ = [
     "example_of",
     "expected_of",
     "inner_model",
-    "json_schema",
     "mapping_model",
     "takes_scalar",
     "verb_of",
@@ -220,41 +219,6 @@ def as_yaml(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(as_yaml(item) for item in value) + "]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def json_schema(verb: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a verb's config file, short forms and `extends` included."""
-    schema = VERBS[verb].model_json_schema()
-    definitions: dict[str, Any] = schema.get("$defs", {})
-    shorts = {model.__name__: key for model, key in SHORT_KEYS.items()}
-    entries = {"BenchmarkConfig"}
-
-    def widen(node: Any) -> Any:
-        if isinstance(node, list):
-            return [widen(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        node = {key: widen(item) for key, item in node.items() if key != "identity"}
-        name = str(node.get("$ref", "")).removeprefix("#/$defs/")
-        if name in shorts:
-            short = definitions[name]["properties"][shorts[name]]["enum"]
-            rest = {key: item for key, item in node.items() if key != "$ref"}
-            return {"anyOf": [{"$ref": node["$ref"]}, {"enum": short}], **rest}
-        if name in entries:
-            return {"anyOf": [node, {"type": ["null", "boolean"]}]}
-        return node
-
-    widened = widen(schema)
-    text = {"type": "string"}
-    widened["properties"]["extends"] = {
-        "anyOf": [text, {"type": "array", "items": text}],
-        "description": "Files to start from, relative to this one; later ones win.",
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **widened,
-        "title": f"ot {verb}",
-    }
 
 
 def _branches(annotation: Any) -> list[Any]:

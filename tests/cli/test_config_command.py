@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from openthoughts_cli.config.json_schema import json_schema
 from openthoughts_cli.config.load import load_config
-from openthoughts_cli.config.schema import VERBS, json_schema
+from openthoughts_cli.config.schema import VERBS
 from openthoughts_cli.config.train import TrainConfig
 from tests.conftest import CommandResult
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from openthoughts_cli.config.json_schema import json_schema
 from openthoughts_cli.config.load import flat_values, load_config, resolved_values
-from openthoughts_cli.config.schema import VERBS, json_schema, walk_fields
+from openthoughts_cli.config.schema import VERBS, walk_fields
 from openthoughts_cli.config.text import starter
-from openthoughts_cli.config.yaml_file import parse_document
+from openthoughts_cli.config.yaml_file import parse_document, parse_value
 
 REPO = Path(__file__).parents[2]
 SUBSET = "openthoughts_all_domains_openmath_t8192_n100"
@@ -80,8 +81,12 @@ def test_every_example_is_one_that_the_key_takes(verb: str) -> None:
     for field in walk_fields(VERBS[verb]):
         if field.is_section or field.key in ("axes", "zip", "include", "exclude"):
             continue
-        key = field.key.replace("<name>", "aime25")
-        more = ["evals.aime25.n=99"] if key.startswith("evals.") and not key.endswith(".n") else []
+        key = field.key.replace("<name>", "livecodebench")
+        more = (
+            ["evals.livecodebench.n=99"]
+            if key.startswith("evals.") and not key.endswith(".n")
+            else []
+        )
         load_config(VERBS[verb], sets=[*more, f"{key}={field.example}"], options=needed, environ={})
 
 
@@ -96,5 +101,37 @@ def test_the_schema_refuses_unknown_keys_and_has_every_key(verb: str) -> None:
 def test_the_schema_knows_the_short_forms() -> None:
     properties = json_schema("train")["properties"]
     assert {"enum": ["auto", "tinker", "local"]} in properties["engine"]["anyOf"]
-    entry = properties["evals"]["additionalProperties"]["anyOf"]
+    entry = properties["evals"]["anyOf"][0]["additionalProperties"]["anyOf"]
     assert {"type": ["null", "boolean"]} in entry
+
+
+ACCEPTED = {
+    "subset": ["{}", "source: openmath", "source: [openmath, physics]", "extends: a.yaml"],
+    "train": [
+        "engine: local",
+        "engine: {kind: local, device: cpu}",
+        "evals: [nll, aime25]",
+        "evals: {nll: {every: 2}, gpqa: false, aime25: }",
+        "evals: {gpqa: {k: 3}}",
+        "evals: {gpqa: {k: [1, 3]}}",
+        "learning_rate: auto",
+        "extends: [a.yaml, b.yaml]",
+    ],
+}
+REFUSED = {
+    "subset": ["sourc: openmath", "limit: x", "limit: 0"],
+    "train": ["engine: locl", "evals: {nll: {evry: 2}}", "learning_rate: fast", "lora_attn: 1"],
+}
+
+
+@pytest.mark.parametrize("verb", ACCEPTED)
+def test_editors_agree_with_the_loader(verb: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="comes with streamlit")
+    check = jsonschema.Draft202012Validator(json_schema(verb))
+    for text in ACCEPTED[verb]:
+        assert check.is_valid(parse_value(text)), text
+    for text in REFUSED[verb]:
+        assert not check.is_valid(parse_value(text)), text
+    for path in shipped():
+        if FOLDERS[path.relative_to(REPO / "configs").parts[0]] == verb:
+            assert check.is_valid(parse_document(path.read_bytes(), "f.yaml").values), path
