@@ -1,0 +1,167 @@
+"""Rows of a data set that mean harm. None of them runs anything, and each is refused by name."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openthoughts_cli.errors import SchemaError
+from openthoughts_cli.problems.livecodebench import read_lcb_row
+from openthoughts_cli.problems.livecodebench_tests import decode_private
+
+_TEST = {"input": "1\n", "output": "1\n", "testtype": "stdin"}
+
+
+def _row(**changes: Any) -> dict[str, Any]:
+    return {
+        "question_content": "Print the number.",
+        "starter_code": "",
+        "public_test_cases": json.dumps([_TEST]),
+        "private_test_cases": json.dumps([_TEST]),
+        "metadata": "{}",
+        "difficulty": "easy",
+        "platform": "atcoder",
+        "question_id": "abc_1",
+        "contest_date": "2024-07-01T00:00:00",
+    } | changes
+
+
+def _encoded(pickled: bytes) -> str:
+    return base64.b64encode(zlib.compress(pickled)).decode()
+
+
+class _Touch:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (str(self.path),))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path, protocol: int) -> None:
+    mark = tmp_path / "ran"
+    harm = pickle.dumps(_Touch(mark), protocol)
+
+    with pytest.raises(SchemaError, match="line 3.*private_test_cases.*only a text"):
+        read_lcb_row(_row(private_test_cases=_encoded(harm)), "line 3")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x04r\xff\xff\xff\x7f.",
+        b"\x80\x04X\x01\x00\x00\x00ar\xff\xff\xff\x7f.",
+        pickle.dumps(["a list"]),
+        pickle.dumps(7),
+        pickle.dumps(b"bytes"),
+        b"\x80\x04X\x01\x00\x00\x00a" + b"2" * 1000 + b".",
+        b"\x80\x04.",
+        b"",
+        b"\x80\x04X\xff\xff\xff\xffa.",
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"\x80\x02\x82\x01.",
+    ],
+    ids=[
+        *("memo alone", "huge memo", "list", "number", "bytes", "duplicates", "no value", "empty"),
+        *("cut off", "global", "extension"),
+    ],
+)
+def test_a_pickle_of_anything_but_one_text_is_refused(pickled: bytes) -> None:
+    if pickled.startswith(b"\x80\x04X\x01\x00\x00\x00ar"):
+        # Loading it would ask for sixteen gigabytes; reading it costs nothing and finds the text.
+        assert decode_private(_encoded(pickled), "row") == "a"
+        return
+    with pytest.raises(SchemaError, match="row: .*pickle"):
+        decode_private(_encoded(pickled), "row")
+
+
+def test_a_real_rows_encoding_is_read() -> None:
+    text = json.dumps([_TEST, _TEST])
+
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        packed = _encoded(pickle.dumps(text, protocol))
+        problem = read_lcb_row(_row(private_test_cases=packed), "row")
+        assert len(problem.answer) == 3
+
+
+def test_a_zip_bomb_is_refused_at_the_limit() -> None:
+    bomb = base64.b64encode(zlib.compress(b"\0" * (64 << 20), 9)).decode()
+    assert len(bomb) < 100_000
+
+    with pytest.raises(SchemaError, match="grows beyond 1,048,576 bytes"):
+        decode_private(bomb, "row", max_bytes=1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("private", "message"),
+    [
+        ("not base64 at all!", "neither JSON nor base64"),
+        (base64.b64encode(b"not zlib").decode(), "not compressed by zlib"),
+        (base64.b64encode(zlib.compress(os.urandom(1000))[:500]).decode(), "cut off"),
+        ("[" * 200_000, "not JSON"),
+        ('{"a": 1}', "expected a list"),
+        ("[1]", "expected an object"),
+        ('[{"input": 1, "output": "", "testtype": "stdin"}]', "must be text"),
+        ('[{"input": "", "output": "", "testtype": "shell"}]', "testtype"),
+        ('[{"input": "\\ud800", "output": "", "testtype": "stdin"}]', "surrogate"),
+    ],
+)
+def test_malformed_private_tests_are_refused_by_name(private: str, message: str) -> None:
+    with pytest.raises(SchemaError, match=f"line 3: private_test_cases.*{message}"):
+        read_lcb_row(_row(private_test_cases=private), "line 3")
+
+
+def test_a_question_of_ten_megabytes_is_refused() -> None:
+    with pytest.raises(SchemaError, match="10,000,000 characters"):
+        read_lcb_row(_row(question_content="x" * 10_000_000), "row")
+
+
+def test_control_characters_are_taken_out_of_the_question() -> None:
+    problem = read_lcb_row(_row(question_content="a\x1b[2Jb\x00c\u202ed\ud800e\r\nf\tg"), "row")
+
+    assert problem.question == "a[2Jbc\u202ede\nf\tg"
+
+
+def test_a_problem_without_tests_is_refused() -> None:
+    with pytest.raises(SchemaError, match="no tests"):
+        read_lcb_row(_row(public_test_cases="[]", private_test_cases=""), "row")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["{}", "", "[]", "nope", '{"func_name": "a.b"}', '{"func_name": "x()"}', "[" * 99999],
+)
+def test_a_functional_test_needs_a_name_that_is_one(metadata: str) -> None:
+    tests = json.dumps([{"input": "1", "output": "1", "testtype": "functional"}])
+
+    with pytest.raises(SchemaError, match="metadata"):
+        read_lcb_row(_row(public_test_cases=tests, private_test_cases="", metadata=metadata), "row")
+
+
+@pytest.mark.parametrize(("given", "expected"), [("1\nnope", "1"), ("1", "nope"), ("1\n", "1")])
+def test_functional_tests_must_be_json_values(given: str, expected: str) -> None:
+    tests = json.dumps([{"input": given, "output": expected, "testtype": "functional"}])
+
+    with pytest.raises(SchemaError, match="test 1: not one JSON value a line"):
+        read_lcb_row(
+            _row(public_test_cases=tests, private_test_cases="", metadata='{"func_name": "solve"}'),
+            "row",
+        )
+
+
+def test_mixed_kinds_of_tests_are_refused() -> None:
+    functional = json.dumps([{"input": "1", "output": "1", "testtype": "functional"}])
+
+    with pytest.raises(SchemaError, match="mixed"):
+        read_lcb_row(_row(private_test_cases=functional), "row")
