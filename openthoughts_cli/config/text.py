@@ -148,6 +148,8 @@ A value comes from the last of these that gives it:
   default list of benchmarks; `--set evals.gpqa=false` leaves one out; `evals: [nll, aime25]` takes
   both with their default settings.
 
+- Paths other than those of `extends` are relative to the directory where `ot` runs.
+
 `ot config show <verb> --why` prints each value with its origin, `ot config init <verb>` a commented
 file, `ot config schema <verb>` the JSON Schema, `ot config diff A B` what differs. `{NAME}` below
 stands for a name of your choice, such as a benchmark's.

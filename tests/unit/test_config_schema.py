@@ -10,7 +10,7 @@ import pytest
 
 from openthoughts_cli.config.json_schema import json_schema
 from openthoughts_cli.config.load import flat_values, load_config, resolved_values
-from openthoughts_cli.config.schema import VERBS, walk_fields
+from openthoughts_cli.config.schema import KNOWN_BENCHMARKS, VERBS, walk_fields
 from openthoughts_cli.config.text import starter
 from openthoughts_cli.config.yaml_file import parse_document, parse_value
 
@@ -135,3 +135,9 @@ def test_editors_agree_with_the_loader(verb: str) -> None:
     for path in shipped():
         if FOLDERS[path.relative_to(REPO / "configs").parts[0]] == verb:
             assert check.is_valid(parse_document(path.read_bytes(), "f.yaml").values), path
+
+
+def test_completion_knows_the_benchmarks_that_there_are() -> None:
+    from openthoughts_cli.evals.benchmark import benchmark_names
+
+    assert sorted(KNOWN_BENCHMARKS) == sorted({*benchmark_names(), "nll"})
