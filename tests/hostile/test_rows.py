@@ -52,7 +52,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path, protocol
     mark = tmp_path / "ran"
     harm = pickle.dumps(_Touch(mark), protocol)
 
-    with pytest.raises(SchemaError, match="line 3.*private_test_cases.*only a text"):
+    with pytest.raises(SchemaError, match=r"line 3.*private_test_cases.*only a text"):
         read_lcb_row(_row(private_test_cases=_encoded(harm)), "line 3")
     assert not mark.exists()
 
@@ -82,7 +82,7 @@ def test_a_pickle_of_anything_but_one_text_is_refused(pickled: bytes) -> None:
         # Loading it would ask for sixteen gigabytes; reading it costs nothing and finds the text.
         assert decode_private(_encoded(pickled), "row") == "a"
         return
-    with pytest.raises(SchemaError, match="row: .*pickle"):
+    with pytest.raises(SchemaError, match=r"row: .*pickle"):
         decode_private(_encoded(pickled), "row")
 
 

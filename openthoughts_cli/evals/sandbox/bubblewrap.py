@@ -60,7 +60,10 @@ class Bubblewrap:
             # A fixed hash seed: the same answer gets the same verdict when it is graded again.
             *("--setenv", "PYTHONHASHSEED", "0"),
             *host_view(packages),
-            *("--proc", "/proc", "--dev", "/dev"),
+            # The first process has not the program's limits. An ordinary user's program could write
+            # into its memory through /proc/1/mem; with it go its command line and its environment.
+            *("--proc", "/proc", "--tmpfs", "/proc/1", "--remount-ro", "/proc/1"),
+            *("--dev", "/dev"),
             *("--perms", "1777", "--size", str(limits.file_bytes), "--tmpfs", "/dev/shm"),
             *("--remount-ro", "/dev"),
             *("--perms", "1777", "--size", str(limits.file_bytes), "--tmpfs", "/tmp"),
