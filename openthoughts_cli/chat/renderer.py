@@ -305,8 +305,14 @@ def _tokens_before(encoding: Any, cut: int, length: int) -> int:
     for at in range(cut - 1, -1, -1):
         token = encoding.char_to_token(at)
         if token is not None:
-            return token + 1
-    return 0
+            break
+    else:
+        return 0
+    # A character may take several tokens; the first one was found.
+    token += 1
+    while (span := encoding.token_to_chars(token)) is not None and span[0] < cut:
+        token += 1
+    return int(token)
 
 
 def load_renderer(model: str, *, listener: Listener = silent) -> Renderer:

@@ -316,3 +316,29 @@ def test_thinking_comes_back_verbatim_when_the_prompt_opens_it(opened: Renderer,
 def test_llama3_template_without_a_bos_token_renders_none(tmp_path: Path) -> None:
     renderer = load_renderer(str(chatml_folder(tmp_path, LLAMA3)))
     assert renderer.prompt_text("q").startswith("<|start_header_id|>system")
+
+
+@given(question=st.text(max_size=30), answer=st.text(max_size=50), share=st.floats(0, 1))
+def test_measuring_counts_what_examples_have(
+    chatml: Renderer, opened: Renderer, question: str, answer: str, share: float
+) -> None:
+    for renderer, text in ((chatml, answer), (opened, answer), (opened, f"<think>\n{answer}")):
+        cut = int(len(text) * share)
+        example = renderer.example(question, text)
+        at, none, whole = renderer.measure(
+            [(question, text, c) for c in (cut, 0, len(text) + bool(text))]
+        )
+        assert (at.prompt, at.target) == (len(example.prompt), len(example.target))
+        assert none.head == 0 <= at.head <= whole.head == at.target - 1
+        assert at.question <= at.prompt
+
+
+def test_measuring_finds_the_question_and_the_cut(chatml: Renderer) -> None:
+    answer = "<think>hello</think>hell"
+    (found,) = chatml.measure([("hello", answer, len("<think>hello</think>"))])
+    assert (found.question, found.head, found.target) == (1, 3, 5)
+
+
+def test_measuring_counts_all_tokens_of_a_character_before_the_cut(chatml: Renderer) -> None:
+    rows = [("q", "é🙂x", cut) for cut in range(4)]
+    assert [found.head for found in chatml.measure(rows)] == [0, 2, 6, 7]
