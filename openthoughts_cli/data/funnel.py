@@ -18,7 +18,7 @@ class Funnel:
     domain: int = 0
     malformed: Counter[str] = field(default_factory=Counter[str])
     not_drawn: int = 0
-    """Rows behind the last chosen one in the seeded order; their tokens were not counted."""
+    """Rows behind the last chosen one in the seeded order: whether they would pass is left open."""
     control_tokens: int = 0
     too_long: int = 0
     too_short: int = 0

@@ -154,7 +154,7 @@ def funnel_view(funnel: Mapping[str, Any]) -> RenderableType:
     shown = table(("", "out", "left", " "), rows, right=("out", "left"))
     if not funnel["not_drawn"]:
         return shown
-    note = "not drawn: behind the last chosen row in the order of the seed; not tokenised"
+    note = "not drawn: behind the last chosen row in the order of the seed"
     return Group(shown, Text(note, style="dim"))
 
 
