@@ -27,8 +27,11 @@ def explain_usage_error(error: Any, args: list[str]) -> tuple[str, str]:
     kind = type(error).__name__
     if kind == "NoSuchOption":
         name = error.option_name
-        close = difflib.get_close_matches(name, _option_names(context), n=1, cutoff=0.6)
+        cutoff = 0.8 if path == "ot" else 0.6
+        close = difflib.get_close_matches(name, _option_names(context), n=1, cutoff=cutoff)
         guess = f"did you mean {close[0]}? " if close else ""
+        if path == "ot" and not close:
+            guess = "options stand after the command; "
         return f"{path} has no option {name}", f"{guess}{see}"
     message = " ".join(str(error.format_message()).split()).rstrip(".")
     if message.startswith("No such command"):
@@ -39,6 +42,8 @@ def explain_usage_error(error: Any, args: list[str]) -> tuple[str, str]:
     message = message[0].lower() + message[1:]
     for pattern, plain in _EXPECTED:
         message = re.sub(pattern, plain, message)
+    if message.startswith("there is no place") and re.search(r"\.(ya?ml|json)\b", message):
+        see = f"a config file is given with --config; {see}"
     if kind == "BadParameter" and (typed := _value_typed(error.param, args)) is not None:
         message += f", got {typed!r}"
     return message, see

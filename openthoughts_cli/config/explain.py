@@ -89,6 +89,12 @@ def _lax_values(
 def explain_unknown_key(model: type[ConfigModel], path: KeyPath) -> str:
     """`unknown key; did you mean learning_rate?`, or where the key belongs."""
     verb, name = verb_of(model), str(path[-1])
+    if "." in name and annotation_at(model, tuple(name.split("."))) is not None:
+        *around_names, last = name.split(".")
+        nested = "".join(f"{step}: {{" for step in around_names)
+        return (
+            f"unknown key; in a file it is nested: `{nested}{last}: ...{'}' * len(around_names)}`"
+        )
     if name == "<<":
         return "merge keys are YAML 1.1; name the file to start from with `extends:`"
     around = path[:-1]

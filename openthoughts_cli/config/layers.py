@@ -56,14 +56,10 @@ class Layers:
         """Give one dotted key exactly this value; what lay below the key is gone.
 
         Defaults that the key reaches into (`evals.nll.every`) are filled in first. A short form
-        (`engine=local`) sets the key it is short for and leaves its neighbours.
+        (`engine=local`) sets the key it is short for and leaves its neighbours; names of benchmarks
+        (`evals=[nll]`, `evals.nll=true`) keep the settings that these have.
         """
         self._fill_defaults(path)
-        inner = self._model_at(path)
-        if inner in SHORT_KEYS and not isinstance(value, dict):
-            path = (*path, SHORT_KEYS[inner])
-        elif inner is None or not isinstance(value, dict):
-            self._forget(path)
         target = self.values
         for depth, step in enumerate(path[:-1], start=1):
             below = target.get(str(step))
@@ -72,7 +68,9 @@ class Layers:
                 self.origins[path[:depth]] = origin
             target = typing.cast("dict[str, Any]", below)
         name = str(path[-1])
-        target.pop(name, None)
+        if isinstance(value, dict) or not self._is_short(path, value):
+            target.pop(name, None)
+            self._forget(path)
         self._merge(target, {name: value}, path[:-1], lambda _: origin)
 
     def nearest_origin(self, path: KeyPath) -> Origin | None:
@@ -91,15 +89,17 @@ class Layers:
     ) -> None:
         for name, given in values.items():
             here = (*path, name)
-            value = self._long_form(here, given)
+            value = self._long_form(here, given, into)
             if value is _REMOVED:
                 into.pop(name, None)
                 self._forget(here)
-                continue
-            if isinstance(value, dict):
+            elif isinstance(value, _Kept):
+                into[name] = dict(value)
+                self.origins.setdefault(here, origin(here))
+            elif isinstance(value, dict):
                 below = into.get(name)
-                if not isinstance(below, dict):
-                    self._forget(here)
+                if not isinstance(below, dict) or isinstance(given, (list, tuple)):
+                    self._forget_all_but(here, value)
                     below = into[name] = {}
                 self.origins[here] = origin(here)
                 self._merge(typing.cast("dict[str, Any]", below), value, here, origin)
@@ -108,18 +108,37 @@ class Layers:
                 self.origins[here] = origin(here)
                 into[name] = value
 
-    def _long_form(self, path: KeyPath, value: Any) -> Any:
+    def _is_short(self, path: KeyPath, value: Any) -> bool:
+        """Whether a value that is no mapping stands for one."""
+        info, inner = annotation_at(self.model, path), self._model_at(path)
+        if info is None:
+            return inner is not None and (value is None or value is True)
+        return inner in SHORT_KEYS or mapping_model(info.annotation) is not None
+
+    def _long_form(self, path: KeyPath, value: Any, into: dict[str, Any]) -> Any:
         """What a short form is short for: `engine: local`, `evals: [nll]`, `evals.nll: null`."""
-        if isinstance(value, (str, bytes)) or not isinstance(value, dict):
-            info = annotation_at(self.model, path)
-            inner = self._model_at(path)
-            if inner in SHORT_KEYS and isinstance(value, str):
-                return {SHORT_KEYS[inner]: value}
-            if info is None and inner is not None:  # an entry of a mapping of models
-                return {} if value is None or value is True else _removed_if_false(value)
-            if info is not None and mapping_model(info.annotation) is not None:
-                return _names_to_entries(value)
-        return value
+        if isinstance(value, dict):
+            return value
+        info, inner = annotation_at(self.model, path), self._model_at(path)
+        if inner in SHORT_KEYS and isinstance(value, str):
+            return {SHORT_KEYS[inner]: value}
+        if info is None and inner is not None:  # an entry of a mapping of models
+            if value is False:
+                return _REMOVED
+            known = {**self._default_entries(path[:-1]), **into}
+            return _Kept(known.get(str(path[-1]), {})) if value in (None, True) else value
+        names = [value] if isinstance(value, str) else value
+        if info is None or mapping_model(info.annotation) is None or not _are_names(names):
+            return value
+        now = into.get(str(path[-1]))
+        known = typing.cast("dict[str, Any]", now if isinstance(now, dict) else {})
+        known = {**self._default_entries(path), **known}
+        return {str(name): _Kept(known.get(str(name), {})) for name in names}
+
+    def _default_entries(self, path: KeyPath) -> dict[str, Any]:
+        """The entries that a mapping of models has by default."""
+        info = annotation_at(self.model, path)
+        return default_of(info) if info is not None and not info.is_required() else {}
 
     def _model_at(self, path: KeyPath) -> type[ConfigModel] | None:
         """The model that stands at a path: a section, or an entry of a mapping of models."""
@@ -137,6 +156,12 @@ class Layers:
         if mapping_model(info.annotation) is not None:
             self.values[name] = default_of(info)
 
+    def _forget_all_but(self, path: KeyPath, kept: dict[str, Any]) -> None:
+        depth = len(path)
+        for known in [key for key in self.origins if key[:depth] == path]:
+            if len(known) == depth or known[depth] not in kept:
+                del self.origins[known]
+
     def _forget(self, path: KeyPath) -> None:
         for known in [key for key in self.origins if key[: len(path)] == path]:
             del self.origins[known]
@@ -145,16 +170,12 @@ class Layers:
 _REMOVED = object()
 
 
-def _removed_if_false(value: Any) -> Any:
-    return _REMOVED if value is False else value
+class _Kept(dict[str, Any]):
+    """The settings of an entry that was only named: they stay, and so do their origins."""
 
 
-def _names_to_entries(value: Any) -> Any:
-    """`[nll, arithmetic]` or `nll` -> a mapping of the names to their defaults."""
-    names = [value] if isinstance(value, str) else value
-    if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
-        return {str(name): {} for name in names}
-    return value
+def _are_names(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
 
 
 def dotted(path: KeyPath) -> str:

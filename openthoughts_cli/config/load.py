@@ -12,7 +12,8 @@ One order, each step over the one before:
   `null` nothing. A key that takes text keeps a number as its text.
 * Mappings merge key by key, lists replace. A file that names `evals` (or `benchmarks`) replaces
   the default list of benchmarks; `--set evals.nll.every=1` changes within whatever is there,
-  `--set evals.gpqa=false` leaves one out, and `evals: [nll, aime25]` is a short form.
+  `--set evals.gpqa=false` leaves one out. A benchmark that is only named (`evals: [nll]`, `nll:`,
+  `--set evals=[nll]`) keeps the settings it has, or those of the default list.
 
 A saved `config.json` is a config file like any other, and reruns what it records.
 """

@@ -145,8 +145,9 @@ A value comes from the last of these that gives it:
   and `OT_JOBS` are places and limits, not config keys.)
 - **`--set key=value`**: any dotted key; the value is YAML. `--set evals.nll.every=1`.
 - Mappings merge key by key; lists replace. A file that names `evals` (or `benchmarks`) replaces the
-  default list of benchmarks; `--set evals.gpqa=false` leaves one out; `evals: [nll, aime25]` takes
-  both with their default settings.
+  default list of benchmarks; `--set evals.gpqa=false` leaves one out. A benchmark that is only
+  named (`evals: [nll]`, `nll:`, `--set evals=[nll]`) keeps the settings it has, or those of the
+  default list.
 
 - Paths other than those of `extends` are relative to the directory where `ot` runs.
 

@@ -22,6 +22,7 @@ __all__ = ["Document", "KeyPath", "parse_document", "parse_value", "read_documen
 KeyPath: TypeAlias = tuple[str | int, ...]
 
 _MOST_BYTES = 1 << 20
+_MOST_DIGITS = 400  # Python refuses to read a number of more than 4,300
 _MOST_VALUES = 100_000  # a file may repeat itself through aliases, but not without end
 _TAG = "tag:yaml.org,2002:"
 _PLACE = re.compile(r"^:[0-9]+:[0-9]+: ")
@@ -144,6 +145,8 @@ def _parse_json(text: str, name: str) -> Document:
         values = json.loads(text, object_pairs_hook=without_duplicates)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except ValueError as error:  # a number of more than 4,300 digits
+        raise ConfigError(f"{name}: not a config: {error}") from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply to be a config") from None
     if not isinstance(values, dict):
@@ -231,7 +234,7 @@ def _scalar(kind: str, text: str) -> Any:
         return None
     if kind == "bool" and text.lower() in ("true", "false"):
         return text.lower() == "true"
-    if kind == "int" and _INT.match(text):
+    if kind == "int" and _INT.match(text) and len(text) <= _MOST_DIGITS:
         digits = text.replace("_", "")
         base = 8 if "0o" in digits else 16 if "0x" in digits else 10
         return int(digits, base)

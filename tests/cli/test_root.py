@@ -73,6 +73,12 @@ def test_an_unknown_option_is_met_with_a_guess(ot: Ot) -> None:
     assert "did you mean --why?" in done.err
 
 
+def test_an_option_before_the_command_is_told_its_place(ot: Ot) -> None:
+    done = ot("--json", "runs", "ls")
+    assert (done.code, done.out) == (2, "")
+    assert "options stand after the command" in done.err
+
+
 def test_a_missing_argument_is_a_usage_error(ot: Ot) -> None:
     done = ot("config", "show")
     assert (done.code, done.out) == (2, "")
@@ -87,6 +93,7 @@ def test_a_missing_argument_is_a_usage_error(ot: Ot) -> None:
         (["train", "--batch-size=1.5"], "'--batch-size': expected a whole number, got '1.5'"),
         (["train", "--max-usd", "x"], "'--max-usd': expected a number, got 'x'"),
         (["runs", "show", "a", "b"], "there is no place for the argument b"),
+        (["train", "a.yaml"], "a config file is given with --config"),
         (["train", "--set"], "option '--set' requires an argument"),
         (["train", "--yes=1"], "option '--yes' does not take a value"),
     ],
@@ -96,7 +103,7 @@ def test_a_wrong_option_value_says_what_is_expected(ot: Ot, args: list[str], mes
     assert (done.code, done.out) == (2, "")
     assert message in done.err
     assert "Input should" not in done.err
-    assert f"hint: see `ot {args[0]}" in done.err
+    assert f"see `ot {args[0]}" in done.err
 
 
 def test_the_version_is_shown(ot: Ot) -> None:

@@ -63,6 +63,7 @@ def test_all_problems_come_at_once_each_with_its_place(tmp_path: Path) -> None:
         ("dataset", "this key belongs to `ot subset`"),
         ("axes", "this key belongs to `ot sweep`"),
         ("qqqq", "the keys here are subset, model, engine,"),
+        ("engine.device", "in a file it is nested: `engine: {device: ...}`"),
     ],
 )
 def test_an_unknown_key_says_what_was_meant(tmp_path: Path, key: str, what: str) -> None:

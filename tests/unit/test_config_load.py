@@ -140,6 +140,31 @@ def test_a_file_that_names_benchmarks_replaces_the_default_list(tmp_path: Path) 
     assert {name: item.every for name, item in evals.items()} == {"nll": 2, "arithmetic": None}
 
 
+def test_a_benchmark_that_is_only_named_keeps_its_settings_and_their_origins(
+    tmp_path: Path,
+) -> None:
+    file = write(tmp_path / "a.yaml", "evals: {nll: {every: 2}, gpqa: {limit: 3}}\n")
+    child = write(tmp_path / "b.yaml", "extends: a.yaml\nevals: [nll, aime25]\n")
+    for loaded in (
+        load_train(file=child),
+        load_train("evals=[nll, aime25]", file=file),
+        load_train("evals.nll=true", "evals.gpqa=false", "evals.aime25=null", file=file),
+        load_train(file=file, options={"subset": "demo", "evals": ["nll", "aime25"]}),
+    ):
+        evals = loaded.config.evals
+        assert {name: item.every for name, item in evals.items()} == {"nll": 2, "aime25": 10}
+        assert loaded.origins["evals.nll.every"] == Origin("file", f"{file}:1:15")
+        assert loaded.origins["evals.aime25.every"].kind == "default"
+
+
+def test_a_section_set_whole_forgets_what_was_below(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.yaml", "engine: {kind: local, device: cpu}\n")
+    loaded = load_train("engine={dtype: float32}", file=file)
+    assert loaded.config.engine.device == "auto"
+    assert loaded.origins["engine.device"].kind == "default"
+    assert loaded.origins["engine.dtype"].kind == "set"
+
+
 def test_set_changes_a_benchmark_within_whatever_is_there(tmp_path: Path) -> None:
     evals = load_train("evals.nll.every=1").config.evals
     assert {name: item.every for name, item in evals.items()} == {

@@ -83,6 +83,7 @@ def test_an_empty_file_is_an_empty_config(data: bytes) -> None:
         (b"a: 1\nb: \xff", "f.yaml:2", "not UTF-8"),
         (b"PAR1\x00\x00", "f.yaml", "NUL"),
         (b"{" * 5000, "f.yaml", "nested too deeply"),
+        (b"a: \x07", "f.yaml", "broken YAML"),
         (b"a: " + b"x" * (1 << 20), "f.yaml", "larger than"),
     ],
 )
@@ -117,7 +118,11 @@ def test_json_has_values_places_and_no_doubled_keys() -> None:
     ]
 
 
-@pytest.mark.parametrize("data", [b"{", b"[1]", b"", b'{"a": 1} x'])
+def test_a_number_without_end_is_text() -> None:
+    assert parse_value("9" * 5000) == "9" * 5000
+
+
+@pytest.mark.parametrize("data", [b"{", b"[1]", b"", b'{"a": 1} x', b'{"a": ' + b"9" * 5000 + b"}"])
 def test_broken_json_is_refused(data: bytes) -> None:
     with pytest.raises(ConfigError, match=r"f\.json"):
         parse_document(data, "f.json")
