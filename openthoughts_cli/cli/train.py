@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +25,10 @@ from openthoughts_cli.cli.options import (
 )
 from openthoughts_cli.errors import PartialError
 
-__all__ = ["app"]
+if TYPE_CHECKING:
+    from openthoughts_cli.training.verb import TrainResult
+
+__all__ = ["app", "report_training"]
 
 app = typer.Typer(add_completion=False)
 
@@ -88,7 +92,7 @@ def train(
     if resume is not None:
         _refuse_with_resume({**given(config=config), **options}, set_)
     result = _run(console, config, options, set_ or [], resume, skip_unavailable, dry_run, yes)
-    _report(console, result)
+    report_training(console, result)
 
 
 def _number(text: str | None) -> Any:
@@ -119,7 +123,7 @@ def _run(
     skip_unavailable: bool,
     dry_run: bool,
     yes: bool,
-) -> Any:
+) -> TrainResult:
     from openthoughts_cli.cli.interrupts import stop_on_request
     from openthoughts_cli.cli.render.plan import render_plan
     from openthoughts_cli.cli.render.train_view import open_train_view
@@ -138,24 +142,27 @@ def _run(
                 hint="agree with --yes, or set a limit with --max-usd",
             )
 
-    if resume is None:
-        loaded = load_config(TrainConfig, file=config, options=options, sets=sets).config
-    with stop_on_request() as stop:
+    with stop_on_request() as stop, open_train_view(console) as listener:
         if resume is not None:
-            with open_train_view(console) as listener:
-                return verb.resume_training(resume, confirm=confirm, stop=stop, listener=listener)
-        with open_train_view(console) as listener:
-            return verb.train(
-                loaded,
-                confirm=confirm,
-                dry_run=dry_run,
-                skip_unavailable=skip_unavailable,
-                stop=stop,
-                listener=listener,
-            )
+            return verb.resume_training(resume, confirm=confirm, stop=stop, listener=listener)
+        return verb.train(
+            load_config(TrainConfig, file=config, options=options, sets=sets).config,
+            confirm=confirm,
+            dry_run=dry_run,
+            skip_unavailable=skip_unavailable,
+            stop=stop,
+            listener=listener,
+        )
 
 
-def _report(console: Console, result: Any) -> None:
+def report_training(
+    console: Console,
+    result: TrainResult,
+    *,
+    kind: str = "train",
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Report a run that ended; then raise what its exit code stands for."""
     from openthoughts_cli.cli.render.plan import render_plan, render_result
 
     record = {
@@ -165,30 +172,33 @@ def _report(console: Console, result: Any) -> None:
         "plan": result.plan.to_json(),
         "failures": list(result.failures),
         "spent_usd": result.spent_usd,
+        **(extra or {}),
     }
-    render = render_plan if result.status == "planned" else render_result
+    planned = result.status == "planned"
     console.report(
-        "train", record, lambda: render(result.plan if result.status == "planned" else result)
+        kind, record, lambda: render_plan(result.plan) if planned else render_result(result)
     )
     _raise_unless_done(result)
 
 
-def _raise_unless_done(result: Any) -> None:
+def _raise_unless_done(result: TrainResult) -> None:
     from openthoughts_cli.errors import BudgetError, InterruptedByUser
 
+    run = "" if result.run is None else result.run.run_id
     if result.status == "interrupted":
         raise InterruptedByUser(
             "stopped; what was finished is saved",
-            hint=f"go on with: ot train --resume {result.run.run_id}",
+            hint=f"go on with: ot train --resume {run}",
         )
     if result.status == "budget":
+        limit = result.plan.max_usd or 0.0
         raise BudgetError(
-            f"stopped before the limit of ${result.plan.max_usd:.2f}: ${result.spent_usd:.2f} spent",
-            hint=f"a checkpoint is kept: ot train --resume {result.run.run_id}",
+            f"stopped before the limit of ${limit:.2f}: ${result.spent_usd:.2f} spent",
+            hint=f"a checkpoint is kept: ot train --resume {run}",
         )
     if result.failures:
         raise PartialError(
             f"the run is done, but {len(result.failures)} evaluations failed: "
             + "; ".join(result.failures),
-            hint=f"their samplers are kept; try them again with ot eval --run {result.run.run_id}",
+            hint=f"their samplers are kept; try them again with ot eval --run {run}",
         )
