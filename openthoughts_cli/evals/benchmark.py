@@ -21,7 +21,15 @@ from openthoughts_cli.errors import ConfigError, NotFoundError, UsageError
 from openthoughts_cli.evals.prompts import fill_template, read_template
 from openthoughts_cli.problems.problem import Problem, ProblemSet
 
-__all__ = ["Benchmark", "Grade", "Verdict", "benchmark", "benchmark_names", "summaries"]
+__all__ = [
+    "Benchmark",
+    "Grade",
+    "Verdict",
+    "benchmark",
+    "benchmark_names",
+    "prepare_grader",
+    "summaries",
+]
 
 _SHIPPED = {
     "aime25": "openthoughts_cli.evals.aime25:Aime25",
@@ -72,12 +80,16 @@ class Benchmark(ABC):
     """0: grading takes microseconds and is done in place. Else: how many `grade` calls may run at
     once, each in a thread of its own."""
 
+    runs_code: ClassVar[bool] = False
+    """Grading runs programs that the model wrote."""
+
     text_is_private: ClassVar[bool] = False
     """The data's terms forbid showing its text in public: reports and W&B leave it out."""
 
     def __init__(self, template: str | None = None) -> None:
         """`template` replaces the benchmark's own prompt; it must contain `{problem}`."""
         self.template = self.own_template() if template is None else template
+        self._loaded: tuple[BenchmarkConfig, ProblemSet] | None = None
 
     def configured(self, settings: BenchmarkConfig) -> Benchmark:
         """The same benchmark with the prompt that `settings` name; itself where they name none."""
@@ -117,9 +129,19 @@ class Benchmark(ABC):
         """What the template may name in braces."""
         return {"problem": problem.question}
 
+    def load_once(self, settings: BenchmarkConfig) -> ProblemSet:
+        """`load`, remembered while the settings stay the same: checking, planning and asking share it."""
+        if self._loaded is None or self._loaded[0] != settings:
+            self._loaded = (settings, self.load(settings))
+        return self._loaded[1]
+
     def check(self, settings: BenchmarkConfig) -> None:
         """Raise what would stop the benchmark here (data, sandbox), before anything is spent."""
-        self.load(settings)
+        self.load_once(settings)
+
+    def check_grading(self, settings: BenchmarkConfig) -> None:
+        """Raise what would stop grading here (no sandbox); the problems need not be there."""
+        del settings
 
     def describe(self, settings: BenchmarkConfig) -> dict[str, Any]:
         """What else belongs in config.json (a sandbox and its limits); it is part of identity."""
@@ -156,6 +178,21 @@ def benchmark(name: str) -> Benchmark:
             hint=f"choose from {', '.join(sorted([*_SHIPPED, NLL]))}, or give file.py:ClassName",
         )
     return _class_of(_SHIPPED[name])()
+
+
+def prepare_grader(name: str, *, unsafe_no_sandbox: bool = False) -> Benchmark:
+    """The benchmark of that name, ready to grade: what grading needs is there (a sandbox).
+
+    Raises:
+        UsageError: `unsafe_no_sandbox` for a benchmark that runs no code.
+        OtError: grading cannot work here.
+    """
+    kind = benchmark(name)
+    settings = BenchmarkConfig(unsafe_no_sandbox=unsafe_no_sandbox)
+    if unsafe_no_sandbox and not kind.runs_code:
+        raise UsageError(f"{kind.name} runs no code, so --unsafe-no-sandbox means nothing to it")
+    kind.check_grading(settings)
+    return kind
 
 
 def _class_of(place: str) -> type[Benchmark]:

@@ -37,6 +37,7 @@ class LiveCodeBench(Benchmark):
     name = "livecodebench"
     summary = "LiveCodeBench code generation: programs run on hidden tests in a sandbox"
     votes = False
+    runs_code = True
     grading_threads: ClassVar[int] = machine_slots().count
 
     def __init__(self, template: str | None = None, *, unsafe_no_sandbox: bool = False) -> None:
@@ -58,9 +59,12 @@ class LiveCodeBench(Benchmark):
         task = _FUNCTION_TASK.format(starter) if called else _STDIN_TASK
         return {"problem": problem.question.strip(), "task": task}
 
-    def check(self, settings: BenchmarkConfig) -> None:
+    def check_grading(self, settings: BenchmarkConfig) -> None:
         self._heed(settings)
         self.judge.sandbox.require()
+
+    def check(self, settings: BenchmarkConfig) -> None:
+        self.check_grading(settings)
         super().check(settings)
 
     def describe(self, settings: BenchmarkConfig) -> dict[str, Any]:

@@ -100,7 +100,7 @@ async def evaluate(
         OtError: the problems cannot be had.
     """
     chosen = benchmark.configured(settings)
-    problems = await asyncio.to_thread(chosen.load, settings)
+    problems = await asyncio.to_thread(chosen.load_once, settings)
     work = _Evaluation(
         chosen, problems, sampler, renderer, settings, EvalDirectory(directory), step, listener
     )

@@ -1,0 +1,143 @@
+"""What an evaluation will ask and at most cost, and what cannot run here, before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
+from openthoughts_cli.engine.meter import Price
+from openthoughts_cli.errors import OtError, UsageError
+from openthoughts_cli.evals.benchmark import Benchmark, benchmark
+
+__all__ = [
+    "EvalPlan",
+    "PlannedBenchmark",
+    "Unavailable",
+    "check_available",
+    "require_available",
+    "show_prompt",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A benchmark that cannot run here, and why."""
+
+    benchmark: str
+    error: OtError
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBenchmark:
+    """One benchmark on one set of weights. For `nll`, `items` are rows and nothing is sampled.
+
+    `read_tokens` counts a prompt once for each of its answers, as the service may bill it;
+    `most_sampled_tokens` is an upper bound.
+    """
+
+    name: str
+    items: int
+    answers: int
+    read_tokens: int
+    most_sampled_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvalPlan:
+    """All of an `ot eval`: the same benchmarks on each of the targets."""
+
+    model: str
+    engine: str
+    targets: tuple[str, ...]
+    benchmarks: tuple[PlannedBenchmark, ...]
+    costs_money: bool
+    max_usd: float | None
+    price: Price | None
+    prices_as_of: str | None
+
+    @property
+    def most_usd(self) -> float | None:
+        """Upper bound in dollars; 0 where nothing costs, None when no price is known."""
+        if not self.costs_money:
+            return 0.0
+        if self.price is None:
+            return None
+        once = sum(
+            self.price.usd(prefill=item.read_tokens, sample=item.most_sampled_tokens)
+            for item in self.benchmarks
+        )
+        return once * len(self.targets)
+
+    def to_json(self) -> dict[str, Any]:
+        """As one record."""
+        return {
+            "model": self.model,
+            "engine": self.engine,
+            "targets": list(self.targets),
+            "benchmarks": [dataclasses.asdict(item) for item in self.benchmarks],
+            "costs_money": self.costs_money,
+            "max_usd": self.max_usd,
+            "most_usd": self.most_usd,
+            "prices_as_of": self.prices_as_of,
+        }
+
+
+def check_available(
+    settings: Mapping[str, BenchmarkConfig], made: Mapping[str, Benchmark] | None = None
+) -> list[Unavailable]:
+    """Which of the benchmarks cannot run here: data missing or gated, no sandbox, a bad prompt.
+
+    Nothing is sampled; `nll` needs rows, not data of its own, and is not looked at.
+
+    Args:
+        made: the configured benchmarks where there are some already; they remember their problems.
+    """
+    problems: list[Unavailable] = []
+    for name, config in settings.items():
+        if name == NLL:
+            continue
+        try:
+            kind = made[name] if made else benchmark(name).configured(config)
+            kind.check(config)
+        except OtError as error:
+            problems.append(Unavailable(name, error))
+    return problems
+
+
+def require_available(
+    settings: Mapping[str, BenchmarkConfig], made: Mapping[str, Benchmark] | None = None
+) -> None:
+    """Raise when any of them cannot run; one error that names all.
+
+    Raises:
+        OtError: of the first one's kind.
+    """
+    problems = check_available(settings, made)
+    if len(problems) == 1:
+        raise problems[0].error
+    if problems:
+        first = problems[0].error
+        reasons = "; ".join(f"{problem.benchmark}: {problem.error.message}" for problem in problems)
+        hints: Sequence[str] = [problem.error.hint for problem in problems if problem.error.hint]
+        raise type(first)(
+            f"{len(problems)} benchmarks cannot run here: {reasons}", hint="\n".join(hints) or None
+        )
+
+
+def show_prompt(name: str, settings: BenchmarkConfig, index: int) -> str:
+    """The user's message for problem `index` (from 0) of those that `settings` choose.
+
+    Raises:
+        UsageError: there is no such problem.
+    """
+    chosen = benchmark(name).configured(settings)
+    problems = chosen.load(settings).problems
+    if not 0 <= index < len(problems):
+        raise UsageError(
+            f"{name} has problems 0 to {len(problems) - 1}, and --index is {index}",
+            hint="give --index one of these",
+        )
+    return chosen.prompt(problems[index])
