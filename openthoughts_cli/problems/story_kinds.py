@@ -70,10 +70,7 @@ ONE_STEP: tuple[Kind, ...] = (
             ),
         ),
         reasons=(
-            (
-                "{name} buys {a} {items} at {b} dollars each",
-                "each of the {a} {items} is {b} dollars",
-            ),
+            ("{name} buys {a} {items} at {b} dollars each", "{a} {items} cost {b} dollars each"),
         ),
         goal="the total cost in dollars",
         outcome="{name} pays {answer} dollars",
@@ -93,7 +90,12 @@ ONE_STEP: tuple[Kind, ...] = (
             ),
             "{name} had {a} {items} and lost {b} of them. How many {items} are left?",
         ),
-        reasons=(("{b} of the {a} {items} are gone", "there were {a} {items} and {b} went away"),),
+        reasons=(
+            (
+                "there are {a} {items} and {b} of them go away",
+                "{b} of the {a} {items} are taken away",
+            ),
+        ),
         goal="the number of {items} left",
         outcome="there are {answer} {items} left",
     ),
@@ -116,7 +118,7 @@ ONE_STEP: tuple[Kind, ...] = (
             ),
         ),
         reasons=(
-            ("{b} {items} are added to {a} {items}", "there are {a} {items} and then {b} more"),
+            ("there are {a} {items} and {b} more", "first there are {a} {items}, then {b} more"),
         ),
         goal="the number of {items} in all",
         outcome="there are {answer} {items} in all",
@@ -137,7 +139,10 @@ ONE_STEP: tuple[Kind, ...] = (
             "{name} splits {a} {items} into {b} equal groups. How many {items} are in each group?",
         ),
         reasons=(
-            ("{a} {items} are split into {b} equal parts", "{b} equal parts make {a} {items}"),
+            (
+                "{a} {items} are split into {b} equal parts",
+                "{a} {items} are shared equally in {b} parts",
+            ),
         ),
         goal="the number of {items} in each part",
         outcome="each part has {answer} {items}",
@@ -158,7 +163,7 @@ ONE_STEP: tuple[Kind, ...] = (
             "{name} fills {a} {boxes} with {b} {items} each. How many {items} is that in all?",
         ),
         reasons=(
-            ("there are {a} groups with {b} {items} in each", "{b} {items} are taken {a} times"),
+            ("there are {a} groups with {b} {items} in each", "{a} groups have {b} {items} each"),
         ),
         goal="the number of {items}",
         outcome="there are {answer} {items}",
@@ -175,7 +180,7 @@ ONE_STEP: tuple[Kind, ...] = (
             "A {vehicle} goes {a} km every hour. How many km does it go in {b} hours?",
         ),
         reasons=(
-            ("the speed is {a} km per hour for {b} hours", "each of the {b} hours adds {a} km"),
+            ("it is {a} km every hour for {b} hours", "each hour adds {a} km, for {b} hours"),
         ),
         goal="the distance in km",
         outcome="the distance is {answer} km",
@@ -202,8 +207,8 @@ TWO_STEPS: tuple[Kind, ...] = (
             ),
         ),
         reasons=(
-            ("{a} {boxes} hold {b} {items} each", "there are {b} {items} in each of {a} {boxes}"),
-            ("there are {c} more {items}", "{c} {items} are added"),
+            ("{a} {boxes} have {b} {items} each", "there are {a} {boxes} with {b} {items} in each"),
+            ("there are {c} more {items}", "{c} more {items} are added"),
         ),
         goal="the number of {items} in all",
         outcome="there are {answer} {items} in all",
@@ -224,7 +229,7 @@ TWO_STEPS: tuple[Kind, ...] = (
         ),
         reasons=(
             ("{b} {items} cost {c} dollars each", "{name} buys {b} {items} at {c} dollars each"),
-            ("{x} of the {a} dollars are spent", "{name} had {a} dollars and spends {x}"),
+            ("{name} had {a} dollars and spends {x}", "{x} of the {a} dollars are spent"),
         ),
         goal="the number of dollars left",
         outcome="{name} has {answer} dollars left",
@@ -244,8 +249,8 @@ TWO_STEPS: tuple[Kind, ...] = (
             ),
         ),
         reasons=(
-            ("{other} is {b} times as old as {a}", "{other} has {b} times the age of {name}"),
-            ("{c} years pass", "{other} gets {c} years older"),
+            ("{name} is {a} and {other} is {b} times as old", "{other} is {b} times as old as {a}"),
+            ("{c} more years pass", "{c} years are added"),
         ),
         goal="the age of {other} in {c} years",
         outcome="{other} will be {answer} years old",
@@ -265,8 +270,11 @@ TWO_STEPS: tuple[Kind, ...] = (
             ),
         ),
         reasons=(
-            ("{a} {items} and {b} {items} come together", "{b} {items} join the {a} {items}"),
-            ("{x} {items} are split into {c} equal parts", "{c} equal parts make {x} {items}"),
+            ("there are {a} {items} and {b} more", "{a} {items} and {b} {items} come together"),
+            (
+                "{x} {items} are split into {c} equal parts",
+                "{x} {items} are shared equally in {c} parts",
+            ),
         ),
         goal="the number of {items} in each part",
         outcome="each part has {answer} {items}",

@@ -1,7 +1,8 @@
 """The sample's math questions: number stories, each solved four times in other words.
 
 They are what `ot quickstart` trains on: most rows are about a hundred SmolLM2 tokens long, every
-step is one explicit equation, and the answer repeats the last result in a box.
+step is one explicit equation, and the answer repeats the last result in a box. No telling starts
+with the equation: a small model picks the operation far better after it has said what happens.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from openthoughts_cli.problems.story_kinds import ONE_STEP, TWO_STEPS
 __all__ = ["SAMPLE_CAST", "math_questions", "math_stories"]
 
 _STORIES_PER_KIND = 36
+_VERBS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 
 SAMPLE_CAST = Cast(
     names=(
@@ -48,7 +50,7 @@ def math_questions() -> list[Question]:
             kind=story.kind,
             source="openmath",
             text=story.question,
-            answers=(_forward(story), _goal_first(story), _equation_first(story), _checked(story)),
+            answers=(_forward(story), _goal_first(story), _operation_named(story), _checked(story)),
         )
         for story in math_stories()
     ]
@@ -71,9 +73,12 @@ def _goal_first(story: Story) -> str:
     )
 
 
-def _equation_first(story: Story) -> str:
-    lines = [f"{step.equation}, because {step.reasons[0]}." for step in story.steps]
-    return thought(" Then ".join(lines), f"So {story.outcome}. The answer is {_boxed(story)}.")
+def _operation_named(story: Story) -> str:
+    lines = [
+        f"{_capital(step.reasons[0])}. We {_VERBS[step.op]}: {step.equation}."
+        for step in story.steps
+    ]
+    return thought(" ".join(lines), f"So {story.outcome}. The answer is {_boxed(story)}.")
 
 
 def _checked(story: Story) -> str:
