@@ -4,6 +4,7 @@ The public functions, one a verb, for notebooks and scripts. Each is imported wh
 so that `import openthoughts_cli` costs nothing::
 
     import openthoughts_cli as ot
+
     subset = ot.build_subset(ot.SubsetConfig(dataset="sample", limit=64))
 """
 
@@ -18,17 +19,27 @@ if TYPE_CHECKING:
     from openthoughts_cli.config.subset import SubsetConfig
     from openthoughts_cli.config.train import TrainConfig
     from openthoughts_cli.data.subset import build_subset, load_subset
+    from openthoughts_cli.evals.stored import grade_stored
+    from openthoughts_cli.evals.verb import run_eval
+    from openthoughts_cli.quickstart import quickstart as run_quickstart
+    from openthoughts_cli.runs.layout import find_run, list_runs
     from openthoughts_cli.training.verb import train
 
-# Kept sorted; a test loads each of them.
+# Public name -> module:name. A verb whose function has the name of a module here gets another one
+# (`quickstart` would be the module as soon as somebody imports that).
 _HOMES = {
-    "EvalConfig": "openthoughts_cli.config.eval",
-    "SubsetConfig": "openthoughts_cli.config.subset",
-    "TrainConfig": "openthoughts_cli.config.train",
-    "build_subset": "openthoughts_cli.data.subset",
-    "load_config": "openthoughts_cli.config.load",
-    "load_subset": "openthoughts_cli.data.subset",
-    "train": "openthoughts_cli.training.verb",
+    "EvalConfig": "openthoughts_cli.config.eval:EvalConfig",
+    "SubsetConfig": "openthoughts_cli.config.subset:SubsetConfig",
+    "TrainConfig": "openthoughts_cli.config.train:TrainConfig",
+    "build_subset": "openthoughts_cli.data.subset:build_subset",
+    "find_run": "openthoughts_cli.runs.layout:find_run",
+    "grade_stored": "openthoughts_cli.evals.stored:grade_stored",
+    "list_runs": "openthoughts_cli.runs.layout:list_runs",
+    "load_config": "openthoughts_cli.config.load:load_config",
+    "load_subset": "openthoughts_cli.data.subset:load_subset",
+    "run_eval": "openthoughts_cli.evals.verb:run_eval",
+    "run_quickstart": "openthoughts_cli.quickstart:quickstart",
+    "train": "openthoughts_cli.training.verb:train",
 }
 
 __all__ = [
@@ -36,8 +47,13 @@ __all__ = [
     "SubsetConfig",
     "TrainConfig",
     "build_subset",
+    "find_run",
+    "grade_stored",
+    "list_runs",
     "load_config",
     "load_subset",
+    "run_eval",
+    "run_quickstart",
     "train",
 ]
 
@@ -45,7 +61,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    module, _, inner = _HOMES[name].partition(":")
+    value = getattr(importlib.import_module(module), inner)
     globals()[name] = value
     return value
 

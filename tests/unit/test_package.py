@@ -19,8 +19,15 @@ def test_the_public_names_are_sorted_and_complete() -> None:
 @pytest.mark.parametrize("name", openthoughts_cli.__all__)
 def test_a_public_name_is_there_and_documented(name: str) -> None:
     value = getattr(openthoughts_cli, name)
-    assert value.__name__ == name
+    assert callable(value)
+    assert value.__name__ == name.replace("run_quickstart", "quickstart")
     assert value.__doc__
+
+
+def test_no_public_name_is_that_of_a_module() -> None:
+    root = Path(openthoughts_cli.__file__).parent
+    modules = {path.stem for path in root.glob("*.py")} | {path.name for path in root.iterdir()}
+    assert set(openthoughts_cli.__all__) & modules == set()
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
