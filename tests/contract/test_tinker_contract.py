@@ -12,6 +12,8 @@ from tests.contract.engine_contract import *  # noqa: F403
 from tests.contract.engine_contract import Contract
 from tests.doubles.tinker_server import TinkerServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[TinkerServer]:

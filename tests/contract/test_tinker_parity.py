@@ -19,6 +19,7 @@ from tests.contract.support import Contract, make_batch
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.tinker_server import KEY, TinkerServer
 
+pytestmark = pytest.mark.slow
 SHAPES = Contract(MemoryEngine, "tiny/bigram", vocab_size=32, context_tokens=64)
 
 

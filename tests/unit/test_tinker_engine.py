@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from openthoughts_cli.engine.base import (
 )
 from openthoughts_cli.engine.tinker import TinkerEngine
 from openthoughts_cli.errors import AuthError, ConflictError, EngineError, ModelError, NetworkError
+from openthoughts_cli.events import Event, Notice
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.tinker_server import TinkerServer
 
@@ -259,6 +261,7 @@ def test_a_server_with_a_shorter_context_than_it_says_is_a_model_error() -> None
         asyncio.run(_in(EngineConfig(base_url=other.url), scenario))
 
 
+@pytest.mark.slow
 def test_a_batch_beyond_one_chunk_keeps_its_order() -> None:
     """The SDK sends 1,024 sequences a request, the first request last."""
     batch = [_datum(1 + index % 3) for index in range(1500)]
@@ -284,6 +287,21 @@ def test_a_batch_beyond_one_chunk_keeps_its_order() -> None:
     assert loss == pytest.approx(asyncio.run(in_process()), rel=1e-9)
 
 
+def test_an_answer_given_up_can_be_awaited_again() -> None:
+    async def scenario(engine: TinkerEngine) -> None:
+        trainer = await engine.create_trainer("tiny/bigram", LoraSpec(rank=4))
+        answer = trainer.forward_backward([_datum()])
+        waiter = asyncio.ensure_future(answer)
+        await asyncio.sleep(0)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        assert (await answer).loss_sum > 0
+
+    asyncio.run(_in(CONFIG, scenario))
+
+
+@pytest.mark.slow
 def test_a_slow_service_is_waited_for() -> None:
     def slow() -> MemoryEngine:
         return MemoryEngine(cycle_s=0.2, latency_s=0.3)
@@ -300,3 +318,28 @@ def test_a_slow_service_is_waited_for() -> None:
         assert asyncio.run(_in(EngineConfig(base_url=other.url), scenario)) == 3
         assert other.paths().count("/api/v1/retrieve_future") > 6
         assert other.violations == []
+
+
+def test_the_sdk_s_warnings_reach_the_listener_without_secrets_or_routine() -> None:
+    heard: list[Event] = []
+
+    async def scenario() -> None:
+        async with TinkerEngine(CONFIG, listener=heard.append) as engine:
+            await engine.models()
+            logger = logging.getLogger("tinker.lib.internal_client_holder")
+            for text in (
+                "Retrying request self.request_id='x' because of try_again",
+                "The job is paused due to billing status. Error: key tml-secretKEY",
+                "The job is paused due to billing status. Error: key tml-secretKEY",
+            ):
+                logger.warning(text)
+            logger.error("an error, which is raised as well")
+            await asyncio.sleep(0)
+        logger.error("after the end")
+
+    asyncio.run(scenario())
+    (notice,) = heard
+    assert isinstance(notice, Notice)
+    assert notice.level == "warning"
+    assert "paused due to billing" in notice.text
+    assert "secretKEY" not in notice.text

@@ -22,6 +22,7 @@ from openthoughts_cli.engine.tinker.credentials import KEYS_URL, credentials_pro
 from openthoughts_cli.engine.tinker.failures import SDK_ERRORS, as_ot_error
 from openthoughts_cli.engine.tinker.futures import Answer, received
 from openthoughts_cli.engine.tinker.models import find_served, served_models
+from openthoughts_cli.engine.tinker.notices import SdkNotices
 from openthoughts_cli.engine.tinker.sampler import TinkerSampler
 from openthoughts_cli.engine.tinker.trainer import TinkerTrainer
 from openthoughts_cli.errors import AuthError, ModelError, NetworkError, OtError
@@ -40,7 +41,8 @@ class TinkerEngine:
 
     Args:
         config: `base_url` names another server than `$TINKER_BASE_URL` or the service.
-        listener: hears when the server could not be told that the session is over.
+        listener: hears the SDK's warnings (a pause over billing or capacity), and when the server
+            could not be told that the session is over.
 
     Raises:
         AuthError: no credentials are configured, or they cannot be a Tinker key.
@@ -61,6 +63,7 @@ class TinkerEngine:
         os.environ.setdefault("TINKER_TELEMETRY", "0")
         self.base_url = resolve_base_url(config.base_url)
         self._listener = listener
+        self._notices = SdkNotices(listener)
         self._service = tinker.ServiceClient(
             user_metadata={"tool": "openthoughts-cli"}, base_url=self.base_url
         )
@@ -96,6 +99,7 @@ class TinkerEngine:
 
     async def _models(self) -> tuple[ModelInfo, ...]:
         if self._served is None:
+            self._notices.attach()
             await self._reach()
             client = await self._blocking(lambda: tinker.RestClient(base_url=self.base_url))
             self._served = served_models(await received(client.get_server_capabilities()))
@@ -179,6 +183,7 @@ class TinkerEngine:
             self._listener(
                 Notice("the Tinker server was not told that the session is over", "warning")
             )
+        self._notices.detach()
 
     async def __aenter__(self) -> TinkerEngine:
         return self
