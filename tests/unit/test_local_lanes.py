@@ -139,7 +139,9 @@ def test_the_room_is_light_until_an_engine_is_made() -> None:
         "import sys, openthoughts_cli.engine.local as room; room.LocalEngine; "
         "print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"
 
 
@@ -155,6 +157,8 @@ def test_missing_packages_are_named_with_the_command_to_install_them() -> None:
         "except MissingExtraError as error:\n"
         "    print(error.message, '|', error.hint)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert "torch" in result.stdout
     assert "pip install 'openthoughts-cli[local]'" in result.stdout

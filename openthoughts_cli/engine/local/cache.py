@@ -47,7 +47,10 @@ class RoomyLayer(DynamicLayer):
     def _make_room(self, like: torch.Tensor, tokens: int) -> None:
         rows, heads, _, size = like.shape
         length = self.get_seq_length()
-        room = (like.new_empty(rows, heads, tokens, size), like.new_empty(rows, heads, tokens, size))
+        room = (
+            like.new_empty(rows, heads, tokens, size),
+            like.new_empty(rows, heads, tokens, size),
+        )
         if self.keys is not None and self.values is not None and length:
             room[0][:, :, :length] = self.keys
             room[1][:, :, :length] = self.values

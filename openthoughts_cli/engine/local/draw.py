@@ -79,7 +79,9 @@ def _truncated(chances: torch.Tensor, params: Sequence[SamplingParams]) -> torch
         values, order = chances.topk(count, dim=-1)
         values = values * (torch.arange(count, device=device)[None, :] < top_k)
         before = values.cumsum(dim=-1) - values
-        mass = torch.where(top_k >= size, chances.sum(-1, keepdim=True), values.sum(-1, keepdim=True))
+        mass = torch.where(
+            top_k >= size, chances.sum(-1, keepdim=True), values.sum(-1, keepdim=True)
+        )
         keep = (before < top_p * mass) | (top_p >= 1)
         # A row is decided when its last candidate is out, or when no more can come in.
         open_ended = keep[:, -1] & (top_k[:, 0] > count)

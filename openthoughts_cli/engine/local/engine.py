@@ -46,9 +46,7 @@ class LocalEngine:
     kind = "local"
     costs_money = False
 
-    def __init__(
-        self, config: EngineConfig, *, store: Path, listener: Listener = silent
-    ) -> None:
+    def __init__(self, config: EngineConfig, *, store: Path, listener: Listener = silent) -> None:
         _require_packages()
         _quiet_waiting()
         from openthoughts_cli.engine.local.sampler import SamplingLane

@@ -79,6 +79,7 @@ def score(
     turn: Callable[[], AbstractContextManager[object]],
     adapter: str | None,
     backward: bool = False,
+    scores_at_once: int = _SCORES_AT_ONCE,
 ) -> tuple[Float32Array, ...]:
     """Log-probability of every target token, one float32 vector a datum, in the batch's order.
 
@@ -88,6 +89,7 @@ def score(
         turn: entered around each micro-batch.
         adapter: switched on for each micro-batch.
         backward: add the gradient of -sum(weight * logprob) to the adapter's weights.
+        scores_at_once: most positions x vocabulary for which scores are held.
     """
     out: list[Float32Array] = [np.empty(0, np.float32)] * len(batch)
     lengths = [datum.input_tokens.size for datum in batch]
@@ -97,13 +99,15 @@ def score(
             base.activate(adapter)
             over_budget = backward and lengths[group[0]] > budget_tokens
             with base.recomputed_activations(over_budget):
-                rows = _micro_batch(base, data, backward)
+                rows = _micro_batch(base, data, backward, max(1, scores_at_once // base.vocab_size))
         for index, row in zip(group, rows, strict=True):
             out[index] = row
     return tuple(out)
 
 
-def _micro_batch(base: Base, data: Sequence[Datum], backward: bool) -> list[Float32Array]:
+def _micro_batch(
+    base: Base, data: Sequence[Datum], backward: bool, piece: int
+) -> list[Float32Array]:
     lengths = [datum.input_tokens.size for datum in data]
     tokens = _padded(data, lengths).to(base.device)
     targets = _joined((d.target_tokens for d in data), np.int64).to(base.device)
@@ -112,11 +116,11 @@ def _micro_batch(base: Base, data: Sequence[Datum], backward: bool) -> list[Floa
     with torch.set_grad_enabled(backward):
         features = base.features(tokens)[real.to(base.device)]
     if backward:
-        logprobs, gradient = _with_gradient(base, features.detach(), targets, weights)
+        logprobs, gradient = _with_gradient(base, features.detach(), targets, weights, piece)
         if features.requires_grad:
             torch.autograd.backward(features, gradient)
     else:
-        logprobs = _logprobs(base, features, targets)
+        logprobs = _logprobs(base, features, targets, piece)
     flat = logprobs.cpu().numpy()
     return [piece.copy() for piece in np.split(flat, np.cumsum(lengths)[:-1])]
 
@@ -132,17 +136,12 @@ def _joined(vectors: Iterable[npt.NDArray[np.generic]], dtype: type) -> torch.Te
     return torch.from_numpy(np.concatenate(list(vectors)).astype(dtype))
 
 
-def _pieces(base: Base, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    return positions.split(max(1, _SCORES_AT_ONCE // base.vocab_size))
-
-
 @torch.no_grad()
-def _logprobs(base: Base, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    pieces = [
-        _target_logprobs(base, features[rows], targets[rows])
-        for rows in _pieces(base, torch.arange(len(targets), device=targets.device))
-    ]
-    return torch.cat(pieces)
+def _logprobs(
+    base: Base, features: torch.Tensor, targets: torch.Tensor, piece: int
+) -> torch.Tensor:
+    pairs = zip(features.split(piece), targets.split(piece), strict=True)
+    return torch.cat([_target_logprobs(base, *pair) for pair in pairs])
 
 
 def _target_logprobs(base: Base, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -150,23 +149,23 @@ def _target_logprobs(base: Base, features: torch.Tensor, targets: torch.Tensor) 
 
 
 def _with_gradient(
-    base: Base, features: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+    base: Base, features: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, piece: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities, and the loss's gradient by the features (zero where no weight is)."""
     logprobs = torch.empty(len(targets), device=targets.device)
     gradient = torch.zeros_like(features)
     without = (weights == 0).nonzero()[:, 0]
     if len(without):
-        logprobs[without] = _logprobs(base, features[without], targets[without])
-    for rows in _pieces(base, weights.nonzero()[:, 0]):
+        logprobs[without] = _logprobs(base, features[without], targets[without], piece)
+    for rows in weights.nonzero()[:, 0].split(piece):
         if not len(rows):
             continue
-        piece = features[rows].requires_grad_()
+        part = features[rows].requires_grad_()
         with torch.enable_grad():
-            values = _target_logprobs(base, piece, targets[rows])
+            values = _target_logprobs(base, part, targets[rows])
             loss = -(weights[rows] * values).sum()
         loss.backward()
         logprobs[rows] = values.detach()
-        assert piece.grad is not None
-        gradient[rows] = piece.grad
+        assert part.grad is not None
+        gradient[rows] = part.grad
     return logprobs, gradient

@@ -143,7 +143,9 @@ class LocalTrainer:
         with self._turns.training():
             self._base.activate(self._adapter)
             weights = list(self._parameters.values())
-            norm = float(torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None]))
+            norm = float(
+                torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+            )
             if not np.isfinite(norm):
                 raise EngineError(
                     f"the gradient of step {self._steps + 1} is not finite (norm {norm})",
