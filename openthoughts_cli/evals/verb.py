@@ -146,9 +146,9 @@ class _Job:
         targets = targets_of(self._run, config.checkpoint)
         held_out = held_out_rows(config, self._run) if NLL in config.benchmarks else None
         async with open_engine(config.engine, store=home.store, listener=self._listener) as engine:
-            first = await self._sampler(engine, targets[0])
+            context_tokens = await self._context_tokens(engine, targets[0])
             renderer = load_renderer(self._model, listener=self._listener)
-            plan, price = self._plan(engine, first, renderer, targets, held_out)
+            plan, price = self._plan(engine, context_tokens, renderer, targets, held_out)
             if self._dry_run:
                 return EvalOutcome("planned", plan)
             if self._confirm is not None:
@@ -171,10 +171,17 @@ class _Job:
             return await engine.create_sampler(self._model)
         return await engine.create_sampler(sampler_path=target.sampler_path)
 
+    async def _context_tokens(self, engine: Engine, target: Target) -> int:
+        """The model's context, without loading it where the engine lists it."""
+        for model in await engine.models():
+            if model.name == self._model:
+                return model.context_tokens
+        return (await self._sampler(engine, target)).model.context_tokens
+
     def _plan(
         self,
         engine: Engine,
-        sampler: Sampler,
+        context: int,
         renderer: Renderer,
         targets: Sequence[Target],
         held_out: HeldOut | None,
@@ -189,7 +196,6 @@ class _Job:
                     f"max_usd cannot be kept: no price is known for {self._model}",
                     hint="leave max_usd away and confirm with --yes",
                 )
-        context = sampler.model.context_tokens
         planned = tuple(
             self._plan_nll(settings, held_out, renderer)
             if name == NLL

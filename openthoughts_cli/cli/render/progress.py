@@ -68,7 +68,7 @@ def shown_metrics(event: EvalDone | EvalProgress) -> str:
     """`pass@7 43.3%, truncated 2.0%`: shares as percentages, the rest with four digits."""
     parts: list[str] = []
     for name, value in event.metrics.items():
-        share = name.startswith(("pass@", "mean@", "maj@", "truncated", "correct"))
+        share = name.startswith(("pass@", "mean@", "maj@", "truncated", "no_answer"))
         parts.append(f"{name} {value:.1%}" if share else f"{name} {value:.4g}")
     return ", ".join(parts)
 
