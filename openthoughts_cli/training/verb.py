@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.config.train import TrainConfig
+from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.engine import default_model, open_engine, resolve_engine
 from openthoughts_cli.engine.base import Engine, LoraSpec, Trainer
 from openthoughts_cli.engine.meter import Meter, Price, metered
@@ -165,6 +166,7 @@ class _Job:
     async def _plan(
         self, config: TrainConfig, engine: Engine
     ) -> tuple[Prepared, Plan, Price | None]:
+        load_subset(config.subset)  # before anything that needs a network or minutes
         model = await engine.describe(config.model or default_model(engine.kind), train=True)
         counts, config = self._count_problems(config)
         prepared = prepare(config, model, listener=self._listener)

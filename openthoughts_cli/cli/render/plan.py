@@ -3,81 +3,88 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from openthoughts_cli.training.plan import Plan
+from openthoughts_cli.cli.render.tables import facts, table
+from openthoughts_cli.cli.render.train_view import headline_metric
+from openthoughts_cli.runs.log import eval_metrics, step_metrics
+from openthoughts_cli.training.plan import EvalPlan, Plan
 from openthoughts_cli.training.verb import TrainResult
 
-__all__ = ["render_plan", "render_result"]
+__all__ = ["dollars", "render_plan", "render_result"]
+
+
+def dollars(usd: float) -> str:
+    """`$12.34`; below a dollar with the digits that matter: `$0.0123`."""
+    return f"${usd:.2f}" if usd >= 1 or usd == 0 else f"${usd:.2g}"
 
 
 def render_plan(plan: Plan) -> RenderableType:
     """What the run will do and at most cost."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column()
-    table.add_row("model", f"{plan.model} on {plan.engine}")
     rows = f"{plan.train_rows:,} train, {plan.held_out_rows:,} held out"
     dropped = ", ".join(f"{n} {reason}" for reason, n in plan.dropped.items() if n)
-    table.add_row(f"rows of {plan.subset}", rows + (f"; dropped: {dropped}" if dropped else ""))
-    table.add_row(
-        "training",
-        f"{plan.steps:,} steps of {plan.batch_size} rows, {plan.epochs} epochs, "
-        f"{plan.train_tokens:,} tokens ({plan.loss_tokens:,} with loss)",
+    epochs = "1 epoch" if plan.epochs == 1 else f"{plan.epochs} epochs"
+    figures = facts(
+        [
+            ("model", f"{plan.model} on {plan.engine}"),
+            ("subset", plan.subset),
+            ("rows", rows + (f"; dropped: {dropped}" if dropped else "")),
+            ("steps", f"{plan.steps:,} of {plan.batch_size} rows, at most {epochs}"),
+            ("tokens", f"{plan.train_tokens:,} trained on, {plan.loss_tokens:,} with loss"),
+            *((item.benchmark, _eval_text(item)) for item in plan.evals),
+            ("checkpoints", str(plan.checkpoints)),
+            ("cost", _cost(plan)),
+        ]
     )
-    for item in plan.evals:
-        if item.benchmark == "nll":
-            text = f"{item.times} x {item.items} held-out rows"
-        else:
-            text = (
-                f"{item.times} x {item.items} problems, {item.answers:,} answers each time, "
-                f"at most {item.most_sampled_tokens:,} sampled tokens in all"
-            )
-        table.add_row(item.benchmark, text)
-    table.add_row("checkpoints", f"{plan.checkpoints}")
-    table.add_row("cost", _cost(plan))
-    parts: list[RenderableType] = [table]
-    parts += [Text(f"note: {line}", style="yellow") for line in plan.advice]
-    return Group(*parts)
+    notes = [Text(f"note: {line}", style="yellow") for line in plan.advice]
+    return Group(figures, *notes)
+
+
+def _eval_text(item: EvalPlan) -> str:
+    if item.most_sampled_tokens == 0:
+        return f"{item.times} x {item.items} held-out rows"
+    return (
+        f"{item.times} x {item.items} problems, {item.answers:,} answers each time; at most "
+        f"{item.most_sampled_tokens:,} sampled tokens in all"
+    )
 
 
 def _cost(plan: Plan) -> str:
     if not plan.costs_money:
         return "none: it runs on this machine"
-    if plan.train_usd is None or plan.most_usd is None:
+    if plan.train_usd is None or plan.most_eval_usd is None or plan.most_usd is None:
         return f"unknown: no price is known for {plan.model}"
     text = (
-        f"${plan.train_usd:.2f} training + at most ${plan.most_eval_usd or 0:.2f} evaluations = "
-        f"at most ${plan.most_usd:.2f} (prices of {plan.prices_as_of})"
+        f"{dollars(plan.train_usd)} training + at most {dollars(plan.most_eval_usd)} evaluations "
+        f"= at most {dollars(plan.most_usd)} (prices of {plan.prices_as_of})"
     )
-    return text + (f"; limit ${plan.max_usd:.2f}" if plan.max_usd is not None else "")
+    return text + (f"; limit {dollars(plan.max_usd)}" if plan.max_usd is not None else "")
 
 
 def render_result(result: TrainResult) -> RenderableType:
     """Where the run is and how its scores moved."""
-    from openthoughts_cli.cli.render.train_view import headline_metric
-    from openthoughts_cli.runs.log import eval_metrics, step_metrics
-
     if result.run is None:
         return Text("a dry run: nothing was started")
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("measure", "first", "last", "steps"):
-        table.add_column(name, justify="left" if name == "measure" else "right")
-    steps = step_metrics(result.run)
-    if steps:
-        table.add_row(
-            "train loss",
-            f"{steps[0]['train_mean_nll']:.4f}",
-            f"{steps[-1]['train_mean_nll']:.4f}",
-            f"{steps[0]['step']}..{steps[-1]['step']}",
+    rows: list[tuple[str, str, str, str]] = []
+    if steps := step_metrics(result.run):
+        first, last = steps[0], steps[-1]
+        rows.append(
+            (
+                "train loss",
+                f"{first['train_mean_nll']:.4f}",
+                f"{last['train_mean_nll']:.4f}",
+                f"{first['step']} to {last['step']}",
+            )
         )
     for name, scores in eval_metrics(result.run).items():
-        metric, first = headline_metric(scores[0][1])
-        table.add_row(
-            name if metric == name else f"{name} {metric}",
-            first,
-            headline_metric(scores[-1][1])[1],
-            f"{scores[0][0]}..{scores[-1][0]}",
+        metric, first_text = headline_metric(scores[0][1])
+        rows.append(
+            (
+                name if metric == name else f"{name} {metric}",
+                first_text,
+                headline_metric(scores[-1][1])[1],
+                f"{scores[0][0]} to {scores[-1][0]}",
+            )
         )
-    return Group(table, Text(f"{result.status}: {result.run.path}"))
+    moved = table(("measure", "first", "last", "steps"), rows, right=("first", "last", "steps"))
+    return Group(moved, Text(f"{result.status}: {result.run.path}"))
