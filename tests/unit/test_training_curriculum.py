@@ -34,7 +34,7 @@ def test_every_row_of_every_epoch_is_trained_exactly_once(
     order = order_rows(ids_of(len(keys)), keys, epochs=epochs, mode=mode, seed=seed)
     cut = batches(order, batch_size, epochs=epochs)
     counts = Counter(row for batch in cut for row in batch.rows)
-    assert counts == {row: epochs for row in range(len(keys))}
+    assert counts == dict.fromkeys(range(len(keys)), epochs)
     assert all(1 <= len(batch.rows) <= batch_size for batch in cut)
     assert cut[-1].epoch == pytest.approx(epochs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 __all__ = ["sparkline"]
@@ -18,9 +19,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
         return ""
     if len(values) > width:
         edges = [round(i * len(values) / width) for i in range(width + 1)]
-        values = [
-            sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False) if b > a
-        ]
+        values = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges) if b > a]
     low, high = min(values), max(values)
     span = high - low
     if span == 0:

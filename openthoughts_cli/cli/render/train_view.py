@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from rich.console import Console as RichConsole
@@ -39,7 +39,7 @@ _MOST_WARNINGS = 3
 
 def duration(seconds: float) -> str:
     """`75` -> `1:15`, `3675` -> `1:01:15`."""
-    whole = max(int(round(seconds)), 0)
+    whole = max(round(seconds), 0)
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
@@ -212,7 +212,7 @@ def plain_line(event: Event) -> str | None:
 
 
 @contextlib.contextmanager
-def open_train_view(console: Console) -> Iterator[Listener]:
+def open_train_view(console: Console) -> Generator[Listener]:
     """A listener that shows a run on stderr, live on a terminal and as plain lines elsewhere."""
     if console.live:
         with _live(console.people) as listener:
@@ -235,7 +235,7 @@ def _print_line(console: RichConsole, event: Event) -> None:
 
 
 @contextlib.contextmanager
-def _live(console: RichConsole) -> Iterator[Listener]:
+def _live(console: RichConsole) -> Generator[Listener]:
     """Plain lines until the run starts (the plan is shown and asked about there), then the panel."""
     from rich.live import Live
 
