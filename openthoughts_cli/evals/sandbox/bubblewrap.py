@@ -8,12 +8,12 @@ of root's processes, not even behind a user namespace.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,9 @@ class Bubblewrap:
         """Such as "bubblewrap 0.8.0 (system)"."""
         return f"bubblewrap {self.version} ({self.origin})"
 
+    @functools.lru_cache(maxsize=16)  # noqa: B019 - of a handful of frozen instances
     def options(
-        self, limits: Limits, packages: Sequence[str], *, as_root: bool, filtered: bool
+        self, limits: Limits, packages: tuple[str, ...], *, as_root: bool, filtered: bool
     ) -> bytes:
         """Its arguments, NUL after each, for `--args`; the same for every program.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from openthoughts_cli.evals.sandbox.execution import Limits
 from openthoughts_cli.evals.sandbox.memory import family, resident_bytes
 
-__all__ = ["Outcome", "supervise"]
+__all__ = ["Outcome", "start", "supervise"]
 
 _CHUNK_BYTES = 1 << 16
 _TICK_S = 0.1
@@ -37,47 +37,47 @@ class Outcome:
     wall_s: float = 0.0
 
 
+def start(argv: Sequence[str], *, stdin: int, pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
+    """Start `argv` in a session of its own, with an empty environment and both outputs as pipes.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return subprocess.Popen(
+        argv,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={},
+        cwd="/",
+        pass_fds=pass_fds,
+        start_new_session=True,
+        bufsize=0,
+    )
+
+
 def supervise(
-    argv: Sequence[str],
+    process: subprocess.Popen[bytes],
     *,
-    stdin: int,
-    channel: tuple[int, int],
-    pass_fds: Sequence[int],
+    channel: int,
     nonce: bytes,
     limits: Limits,
     cancelled: Callable[[], bool],
     contained: bool,
 ) -> Outcome:
-    """Run `argv` with an empty environment until it ends or must be ended.
+    """Read what `process` writes until it ends or must be ended; nothing of it is left.
 
-    `channel` is a pipe (read end, write end); the write end is closed here. The clock of
+    `channel` is the read end of a pipe whose write end the process holds. The clock of
     `limits.wall_s` starts when `nonce` arrives on it. `contained`: the end of the process is the
-    end of its descendants (a pid namespace); else its session is killed as well. Nothing that the program leaves behind, such
-    as a daemon that holds its stdout open, delays the return.
-
-    Raises:
-        OSError: the program cannot be started.
+    end of its descendants (a pid namespace); else its session is killed as well. Nothing that the
+    program leaves behind, such as a daemon that holds its stdout open, delays the return.
     """
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={},
-            cwd="/",
-            pass_fds=pass_fds,
-            start_new_session=True,
-            bufsize=0,
-        )
-    finally:
-        os.close(channel[1])
     assert process.stdout is not None
     assert process.stderr is not None
     supervisor = _Supervisor(process, nonce, limits, cancelled)
     with process.stdout as stdout, process.stderr as stderr:
         try:
-            return supervisor.run(stdout.fileno(), stderr.fileno(), channel[0])
+            return supervisor.run(stdout.fileno(), stderr.fileno(), channel)
         finally:
             _end(process, contained=contained)
 

@@ -10,6 +10,7 @@ What is defended and what is not: docs/sandbox.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
@@ -32,7 +33,7 @@ from openthoughts_cli.evals.sandbox.handover import (
     resource_limits,
     sealed_file,
 )
-from openthoughts_cli.evals.sandbox.process import Outcome, supervise
+from openthoughts_cli.evals.sandbox.process import Outcome, start, supervise
 from openthoughts_cli.evals.sandbox.seccomp import filter_program
 from openthoughts_cli.evals.sandbox.view import (
     PACKAGES,
@@ -50,6 +51,9 @@ _HINT = (
     "allows user namespaces; --unsafe-no-sandbox runs model-written code with your own rights"
 )
 _UNSAFE_NOTE = "model-written code runs with your own rights: its files, its network, its processes"
+
+# -s -S: neither site-packages nor .pth files, which may run code and cost 30 ms.
+_PYTHON = (interpreter(), "-X", "utf8", "-P", "-s", "-S", "-B", "-c", BOOT)
 
 # A real trivial program that also looks at what must hold: not root, alone, no host, no network.
 _PROBE = """
@@ -208,54 +212,53 @@ class Sandbox:
         cancelled: Callable[[], bool],
     ) -> Execution:
         nonce = secrets.token_bytes(16)
-        reader, writer = os.pipe()
-        opened = [reader]
-        try:
-            uid = fresh_uid() if bubblewrap else None
+        uid = fresh_uid() if bubblewrap else None
+        with contextlib.ExitStack() as open_files:
+
+            def kept(descriptor: int) -> int:
+                open_files.callback(os.close, descriptor)
+                return descriptor
+
+            given = kept(sealed_file(stdin))
+            reader, writer = os.pipe()
+            kept(reader)
+            channel_end = open_files.enter_context(contextlib.ExitStack())
+            channel_end.callback(os.close, writer)
             job = _job_of(program) | {
                 "uid": uid,
                 "limits": resource_limits(limits),
                 "files": checked_paths(files),
                 # OpenBLAS would start a thread for each core of a large machine.
-                "environ": {"OPENBLAS_NUM_THREADS": "1"},
+                "environ": {b"OPENBLAS_NUM_THREADS": b"1"},
                 "paths": [PACKAGES] if bubblewrap else self._host_package_paths(),
                 "channel": writer,
                 "nonce": nonce,
             }
-            opened += [sealed_file(pack_job(compiled(inside.__name__), job)), sealed_file(stdin)]
-            _, job_file, stdin_file = opened
-            # -s -S: neither site-packages nor .pth files, which may run code and cost 30 ms.
-            command = [interpreter(), "-X", "utf8", "-P", "-s", "-S", "-B", "-c", BOOT]
-            command.append(str(job_file))
+            job_file = kept(sealed_file(pack_job(compiled(inside.__name__), job)))
+            command, inherited = [*_PYTHON, str(job_file)], [writer, job_file]
             if bubblewrap:
                 options = bubblewrap.options(
                     limits, self.packages, as_root=uid is not None, filtered=bool(self._filter)
                 )
-                opened.append(sealed_file(options))
-                before = [bubblewrap.path, "--args", str(opened[-1])]
+                around = [bubblewrap.path, "--args", str(kept(sealed_file(options)))]
+                inherited.append(int(around[-1]))
                 if self._filter:
-                    opened.append(sealed_file(self._filter))
-                    before += ["--seccomp", str(opened[-1])]
-                command = [*before, "--", *command]
-        except BaseException:
-            os.close(writer)
-            _close(opened)
-            raise
-        try:
+                    around += ["--seccomp", str(kept(sealed_file(self._filter)))]
+                    inherited.append(int(around[-1]))
+                command = [*around, "--", *command]
+            try:
+                process = start(command, stdin=given, pass_fds=inherited)
+            except OSError as error:
+                raise SandboxError(f"a program cannot be started: {error}") from error
+            channel_end.close()  # or the end of the channel would never be seen
             outcome = supervise(
-                command,
-                stdin=stdin_file,
-                channel=(reader, writer),
-                pass_fds=[writer, job_file, *opened[3:]],
+                process,
+                channel=reader,
                 nonce=nonce,
                 limits=limits,
                 cancelled=cancelled,
                 contained=bubblewrap is not None,
             )
-        except OSError as error:
-            raise SandboxError(f"a program cannot be started: {error}") from error
-        finally:
-            _close(opened)
         return _execution(outcome, nonce, bubblewrap.label if bubblewrap else UNSAFE_ISOLATION)
 
     def _host_package_paths(self) -> list[str]:
@@ -297,8 +300,3 @@ def _execution(outcome: Outcome, nonce: bytes, isolation: str) -> Execution:
     if execution.exit_code and "MemoryError" in execution.last_line.partition(":")[0]:
         return replace(execution, out_of_memory=True)
     return execution
-
-
-def _close(descriptors: Sequence[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
