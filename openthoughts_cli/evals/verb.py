@@ -21,7 +21,6 @@ from openthoughts_cli.errors import (
     BudgetError,
     ConflictError,
     OtError,
-    PartialError,
     UsageError,
 )
 from openthoughts_cli.evals.benchmark import Benchmark, benchmark
@@ -157,9 +156,10 @@ class _Job:
             paid = engine if price is None else metered(engine, price, meter)
             with locked(home):
                 results = await self._measure(paid, renderer, targets, held_out, home)
-        if self._first_failure is not None:
-            raise self._failure(results)
-        return EvalOutcome("done", plan, home.path, tuple(results), (), meter.spent_usd)
+        if self._first_failure is not None and not results:
+            raise self._first_failure
+        failures = tuple(self._failures)
+        return EvalOutcome("done", plan, home.path, tuple(results), failures, meter.spent_usd)
 
     @property
     def _model(self) -> str:
@@ -384,12 +384,3 @@ class _Job:
                 listener=listener,
             )
         return EvalResult(target.name, scores, directory)
-
-    def _failure(self, results: Sequence[EvalResult]) -> OtError:
-        assert self._first_failure is not None
-        if not results:
-            return self._first_failure
-        return PartialError(
-            f"{len(self._failures)} evaluations failed: {'; '.join(self._failures)}",
-            hint="the others are recorded; the same command tries these again",
-        )

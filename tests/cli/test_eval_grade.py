@@ -164,3 +164,22 @@ def test_nll_reads_the_held_out_rows_of_a_subset(ot: Ot, model: Path, tmp_path: 
     assert result["metrics"]["per_byte"] > 1
     assert result["intervals"]["mean"][0]["low"] < result["metrics"]["mean"]
     assert result["counts"]["questions"] > 1
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_one_benchmark_that_fails_leaves_the_scores_of_the_others(
+    ot: Ot, problems: Path, model: Path, tmp_path: Path
+):
+    long = tmp_path / "long.jsonl"
+    long.write_text(json.dumps({"problem": "x" * 5000, "answer": 1}) + "\n")
+    ended = ot(
+        *("eval", "-b", "aime25", "-b", "arithmetic", "--engine", "local", "--model", model),
+        *("--n", 1, "--max-tokens", 4, "--json"),
+        *("--data", f"aime25={problems}", "--data", f"arithmetic={long}"),
+    )
+    assert ended.code == 3, ended.err
+    (record,) = records(ended.out)
+    assert [result["benchmark"] for result in record["results"]] == ["aime25"]
+    assert "leaves no room" in record["failures"][0]
+    assert "1 evaluations failed: arithmetic" in ended.err
