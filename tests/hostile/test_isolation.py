@@ -117,7 +117,7 @@ def test_other_processes_are_not_seen(run: Run) -> None:
         "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))",
         "os.setpriority(os.PRIO_PROCESS, 0, -10)",
         "__import__('resource').setrlimit(__import__('resource').RLIMIT_AS, (2**40, 2**40))",
-        "open('/proc/sys/kernel/core_pattern', 'w').write('x')",
+        "open('/proc/self/oom_score_adj', 'w').write('1')",
     ],
 )
 def test_privileged_steps_fail(run: Run, attempt: str) -> None:

@@ -64,6 +64,7 @@ class Bubblewrap:
             # The first process has not the program's limits. An ordinary user's program could write
             # into its memory through /proc/1/mem; with it go its command line and its environment.
             *("--proc", "/proc", "--tmpfs", "/proc/1", "--remount-ro", "/proc/1"),
+            *("--remount-ro", "/proc"),
             *("--dev", "/dev"),
             *("--perms", "1777", "--size", str(limits.file_bytes), "--tmpfs", "/dev/shm"),
             *("--remount-ro", "/dev"),
