@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from openthoughts_cli.errors import SandboxError
 from openthoughts_cli.evals.sandbox import Driven, Limits, Python, Sandbox, Slots
-from openthoughts_cli.evals.sandbox.bubblewrap import Bubblewrap, fresh_uid
+from openthoughts_cli.evals.sandbox.bubblewrap import Bubblewrap, bubblewraps, fresh_uid
 from openthoughts_cli.evals.sandbox.handover import checked_paths, reply_in
 from openthoughts_cli.evals.sandbox.view import interpreter
 
@@ -152,6 +153,43 @@ def test_a_program_can_be_called_off(any_sandbox: Sandbox) -> None:
     assert not done.timed_out
 
 
+def test_a_sandbox_called_off_while_it_is_built_leaves_nothing(sandbox: Sandbox) -> None:
+    """Its first process is not bound to its parent yet at that time."""
+    for pause_ms in range(0, 24, 2):
+        end = time.monotonic() + pause_ms / 1000
+        sandbox.run("pass", limits=_LIMITS, cancelled=lambda end=end: time.monotonic() >= end)
+
+    assert _left_behind() == []
+
+
+def _left_behind() -> list[str]:
+    """Processes named as the sandbox's, without a parent; asked until they had time to go."""
+    path = os.fsencode(bubblewraps()[0].path)
+    found: list[str] = []
+    for _ in range(100):
+        found = [
+            place.parent.name
+            for place in Path("/proc").glob("[0-9]*/cmdline")
+            if _read(place).startswith(path + b"\0--args") and _parent(place.parent) == 1
+        ]
+        if not found:
+            break
+        time.sleep(0.05)
+    return found
+
+
+def _read(place: Path) -> bytes:
+    try:
+        return place.read_bytes()
+    except OSError:
+        return b""
+
+
+def _parent(process: Path) -> int:
+    stat = _read(process / "stat")
+    return int(stat[stat.rindex(b")") + 2 :].split()[1]) if stat else 0
+
+
 def test_large_input_and_output_pass_through(any_sandbox: Sandbox) -> None:
     data = os.urandom(3_000_000)
 
@@ -214,8 +252,6 @@ def test_a_bubblewrap_that_cannot_isolate_is_not_used(tmp_path: Path) -> None:
 
 
 def test_a_second_bubblewrap_is_tried(sandbox: Sandbox, tmp_path: Path) -> None:
-    from openthoughts_cli.evals.sandbox.bubblewrap import bubblewraps
-
     missing = Bubblewrap(str(tmp_path / "missing"), "9.9", "test")
 
     assert Sandbox(candidates=[missing, *bubblewraps()]).probe().available

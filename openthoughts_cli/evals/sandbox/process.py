@@ -194,12 +194,17 @@ def _open_pidfd(pid: int) -> int | None:
 
 
 def _end(process: subprocess.Popen[bytes], *, contained: bool) -> None:
-    """Kill whatever is left. Descendants first: a half-built sandbox may outlive its parent."""
-    if process.poll() is None:
+    """Kill whatever is left.
+
+    A sandbox that is still being built does not end with its parent yet. Its first process is
+    killed by number where it exists already, and by its group where it was made since: it leaves
+    the group only later.
+    """
+    running = process.poll() is None
+    if running:
         for member in family(process.pid, fresh=True)[1:]:
             _kill(os.kill, member)
-        _kill(os.kill, process.pid)
-    if not contained:
+    if running or not contained:
         _kill(os.killpg, process.pid)
     process.wait()
 
