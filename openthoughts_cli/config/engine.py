@@ -30,9 +30,10 @@ class EngineConfig(ConfigModel):
 
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Local engine: precision of the frozen base weights (adapters are always float32).
-    `auto`: bfloat16."""
+    `auto`: bfloat16 where the hardware multiplies it (a GPU, a CPU with AMX or AVX512-BF16), else
+    float32."""
 
-    micro_batch_tokens: int = Field(default=2048, ge=1)
+    micro_batch_tokens: int = Field(default=1024, ge=1)
     """Local engine: most padded tokens that go through the model at once while training."""
 
     sample_batch_tokens: int = Field(default=32768, ge=1)

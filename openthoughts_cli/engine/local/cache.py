@@ -26,7 +26,7 @@ class RoomyLayer(DynamicLayer):
         self._room: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         length = self.get_seq_length()
         end = length + key_states.shape[-2]
@@ -59,21 +59,21 @@ class RoomyLayer(DynamicLayer):
         self.is_initialized = True
 
 
-def new_cache(config: Any) -> DynamicCache:
+def new_cache(config: Any) -> Any:
     """An empty cache as the model needs it; full-attention layers get room ahead."""
-    cache = DynamicCache(config=config)
+    cache: Any = DynamicCache(config=config)
     cache.layers = [
         RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache
 
 
-def is_plain(cache: DynamicCache) -> bool:
+def is_plain(cache: Any) -> bool:
     """Whether every layer is full attention, so that rows can be joined and shifted."""
     return bool(cache.layers) and all(isinstance(layer, RoomyLayer) for layer in cache.layers)
 
 
-def select(cache: DynamicCache, rows: Sequence[int], first: int = 0) -> None:
+def select(cache: Any, rows: Sequence[int], first: int = 0) -> None:
     """Keep these rows, in this order (one may come twice), from token `first` on."""
     index = torch.tensor(rows)
     for layer in cache.layers:
@@ -81,10 +81,11 @@ def select(cache: DynamicCache, rows: Sequence[int], first: int = 0) -> None:
             at = index.to(layer.keys.device)
             layer.put(layer.keys[:, :, first:][at], layer.values[:, :, first:][at])
         else:
-            layer.batch_select_indices(index.to(layer.keys.device))
+            some: Any = layer
+            some.reorder_cache(index)  # the one method that layers of every kind have
 
 
-def joined(upper: DynamicCache, lower: DynamicCache) -> DynamicCache:
+def joined(upper: Any, lower: Any) -> Any:
     """The rows of both, the shorter ones padded on the left; `upper` becomes the result."""
     for one, other in zip(upper.layers, lower.layers, strict=True):
         assert isinstance(one, RoomyLayer)

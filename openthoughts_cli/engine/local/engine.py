@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json
 import os
 import threading
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from openthoughts_cli.config.engine import EngineConfig
 from openthoughts_cli.engine.base import LoraSpec, ModelInfo
+from openthoughts_cli.engine.local.fetch import BUILT_IN, describe, locate
 from openthoughts_cli.engine.local.lanes import Answer, Lane, Turns
 from openthoughts_cli.errors import EngineError, MissingExtraError
 from openthoughts_cli.events import Listener, Notice, StageDone, StageStarted, silent
@@ -73,26 +73,19 @@ class LocalEngine:
 
     def models(self) -> Answer[tuple[ModelInfo, ...]]:
         """The built-in model and those that are loaded."""
-        from openthoughts_cli.engine.local.fetch import ALIAS, ALIAS_CONTEXT_TOKENS
-
-        known = {ALIAS: ModelInfo(ALIAS, ALIAS_CONTEXT_TOKENS)}
+        known = {BUILT_IN.name: BUILT_IN}
         known |= {base.info.name: base.info for base in tuple(self._bases.values())}
         answer: Answer[tuple[ModelInfo, ...]] = Answer()
         answer.give(tuple(known.values()))
         return answer
 
     def describe(self, model: str, *, train: bool = False) -> Answer[ModelInfo]:
-        """Fetches the model where it is not here yet; every causal model can be trained."""
+        """Reads config.json alone; raises what `fetch.model_dir` raises.
+
+        Whether a model has layers that can be trained is seen when it is loaded.
+        """
         del train
-
-        def read() -> ModelInfo:
-            from openthoughts_cli.engine.local.fetch import locate
-            from openthoughts_cli.engine.local.weights import info_of
-
-            folder = locate(model, self._listener).folder
-            return info_of(model, json.loads((folder / "config.json").read_text("utf-8")))
-
-        return self._training.submit(_saying_memory(read))
+        return self._sampling.submit(lambda: describe(model))
 
     def create_trainer(self, model: str, lora: LoraSpec) -> Answer[LocalTrainer]:
         """Raises, when awaited, what `fetch.model_dir` raises; `ModelError` without layers."""
@@ -156,7 +149,6 @@ class LocalEngine:
 
     def _base(self, model: str) -> Base:
         """The base model, fetched and loaded at its first use; called in either lane."""
-        from openthoughts_cli.engine.local.fetch import locate
         from openthoughts_cli.engine.local.weights import load_base
 
         with self._loading:

