@@ -11,12 +11,15 @@ from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
 from openthoughts_cli.engine.meter import Price
 from openthoughts_cli.errors import OtError, UsageError
 from openthoughts_cli.evals.benchmark import Benchmark, benchmark
+from openthoughts_cli.evals.run import PromptRenderer
 
 __all__ = [
     "EvalPlan",
     "PlannedBenchmark",
     "Unavailable",
     "check_available",
+    "plan_nll",
+    "plan_sampled",
     "require_available",
     "show_prompt",
 ]
@@ -83,6 +86,32 @@ class EvalPlan:
             "most_usd": self.most_usd,
             "prices_as_of": self.prices_as_of,
         }
+
+
+def plan_sampled(
+    kind: Benchmark, settings: BenchmarkConfig, renderer: PromptRenderer, context_tokens: int
+) -> PlannedBenchmark:
+    """What one evaluation of a benchmark asks; loads its problems where that is not done yet."""
+    problems = kind.load_once(settings).problems
+    prompts = [len(renderer.prompt(kind.prompt(problem))) for problem in problems]
+    return PlannedBenchmark(
+        name=kind.name,
+        items=len(problems),
+        answers=len(problems) * settings.n,
+        read_tokens=sum(prompts) * settings.n,
+        most_sampled_tokens=settings.n
+        * sum(min(settings.max_tokens, max(context_tokens - tokens, 0)) for tokens in prompts),
+    )
+
+
+def plan_nll(settings: BenchmarkConfig, row_tokens: Sequence[int]) -> PlannedBenchmark:
+    """What one NLL evaluation reads, of held-out rows with that many tokens each.
+
+    Which rows a limit takes is decided later by their ids; their tokens are taken as average.
+    """
+    items = len(row_tokens) if settings.limit is None else min(settings.limit, len(row_tokens))
+    mean = sum(row_tokens) / len(row_tokens) if row_tokens else 0.0
+    return PlannedBenchmark(NLL, items, 0, round(items * mean), 0)
 
 
 def check_available(

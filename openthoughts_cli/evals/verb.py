@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from openthoughts_cli.chat.renderer import load_renderer
-from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
+from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.config.eval import EvalConfig
 from openthoughts_cli.digests import digest_value
 from openthoughts_cli.engine import default_model, open_engine, resolve_engine
@@ -25,10 +25,9 @@ from openthoughts_cli.errors import (
 )
 from openthoughts_cli.evals.benchmark import Benchmark, benchmark
 from openthoughts_cli.evals.held_out import HeldOut, held_out_rows
-from openthoughts_cli.evals.nll import evaluate_nll, forward_of_sampler
-from openthoughts_cli.evals.plan import EvalPlan, PlannedBenchmark, require_available
+from openthoughts_cli.evals.measure import lineage_of, measure
+from openthoughts_cli.evals.plan import EvalPlan, plan_nll, plan_sampled, require_available
 from openthoughts_cli.evals.records import Scores
-from openthoughts_cli.evals.run import evaluate
 from openthoughts_cli.evals.target import Target, targets_of
 from openthoughts_cli.events import Listener, RunFinished, fan_out, silent
 from openthoughts_cli.places import runs_dir
@@ -145,7 +144,7 @@ class _Job:
         targets = targets_of(self._run, config.checkpoint)
         held_out = held_out_rows(config, self._run) if NLL in config.benchmarks else None
         async with open_engine(config.engine, store=home.store, listener=self._listener) as engine:
-            context_tokens = await self._context_tokens(engine, targets[0])
+            context_tokens = (await engine.describe(self._model)).context_tokens
             renderer = load_renderer(self._model, listener=self._listener)
             plan, price = self._plan(engine, context_tokens, renderer, targets, held_out)
             if self._dry_run:
@@ -171,13 +170,6 @@ class _Job:
             return await engine.create_sampler(self._model)
         return await engine.create_sampler(sampler_path=target.sampler_path)
 
-    async def _context_tokens(self, engine: Engine, target: Target) -> int:
-        """The model's context, without loading it where the engine lists it."""
-        for model in await engine.models():
-            if model.name == self._model:
-                return model.context_tokens
-        return (await self._sampler(engine, target)).model.context_tokens
-
     def _plan(
         self,
         engine: Engine,
@@ -197,9 +189,9 @@ class _Job:
                     hint="leave max_usd away and confirm with --yes",
                 )
         planned = tuple(
-            self._plan_nll(settings, held_out, renderer)
+            plan_nll(settings, _row_tokens(held_out, renderer))
             if name == NLL
-            else self._plan_one(name, settings, renderer, context)
+            else plan_sampled(self._benchmarks[name], settings, renderer, context)
             for name, settings in self._config.benchmarks.items()
         )
         plan = EvalPlan(
@@ -213,30 +205,6 @@ class _Job:
             prices_as_of=as_of,
         )
         return plan, price
-
-    def _plan_one(
-        self, name: str, settings: BenchmarkConfig, renderer: Renderer, context: int
-    ) -> PlannedBenchmark:
-        kind = self._benchmarks[name]
-        problems = kind.load_once(settings).problems
-        prompts = [len(renderer.prompt(kind.prompt(problem))) for problem in problems]
-        return PlannedBenchmark(
-            name=kind.name,
-            items=len(problems),
-            answers=len(problems) * settings.n,
-            read_tokens=sum(prompts) * settings.n,
-            most_sampled_tokens=settings.n
-            * sum(min(settings.max_tokens, max(context - tokens, 0)) for tokens in prompts),
-        )
-
-    @staticmethod
-    def _plan_nll(
-        settings: BenchmarkConfig, held_out: HeldOut | None, renderer: Renderer
-    ) -> PlannedBenchmark:
-        rows = held_out.rows[: settings.limit] if held_out is not None else ()
-        examples = renderer.examples([(row.question, row.answer) for row in rows])
-        tokens = sum(example.num_tokens for example in examples)
-        return PlannedBenchmark(NLL, len(rows), 0, tokens, 0)
 
     def _home(self) -> RunDirectory:
         """The run's own directory; for a base model its named, its unfinished, or a new one."""
@@ -317,13 +285,13 @@ class _Job:
         listener: Listener,
     ) -> list[EvalResult]:
         """All benchmarks at once, each with its own end: one that fails stops no other."""
-        lineage = {
-            **({"run": self._run.run_id} if self._run is not None else {}),
-            "model": self._model,
-            "engine": engine.kind,
-            "step": target.step,
-            "sampler_path": target.sampler_path,
-        }
+        lineage = lineage_of(
+            run=None if self._run is None else self._run.run_id,
+            model=self._model,
+            engine=engine.kind,
+            step=target.step,
+            sampler_path=target.sampler_path,
+        )
         names = list(self._config.benchmarks)
         ended = await asyncio.gather(
             *(
@@ -356,31 +324,23 @@ class _Job:
         lineage: Mapping[str, Any],
         listener: Listener,
     ) -> EvalResult:
-        settings = self._config.benchmarks[name]
-        if name == NLL:
-            directory = home.eval_dir(NLL, target.step)
-            scores = await evaluate_nll(
-                forward_of_sampler(sampler),
-                renderer,
-                held_out.rows if held_out is not None else (),
-                settings,
-                directory=directory,
-                step=target.step,
-                lineage=lineage,
-                max_tokens=sampler.model.context_tokens,
-                listener=listener,
-            )
-        else:
-            kind = self._benchmarks[name]
-            directory = home.eval_dir(kind.name, target.step)
-            scores = await evaluate(
-                kind,
-                sampler,
-                renderer,
-                settings,
-                directory=directory,
-                step=target.step,
-                lineage=lineage,
-                listener=listener,
-            )
+        kind = None if name == NLL else self._benchmarks[name]
+        directory = home.eval_dir(NLL if kind is None else kind.name, target.step)
+        scores = await measure(
+            kind,
+            sampler,
+            renderer,
+            self._config.benchmarks[name],
+            held_out=held_out.rows if held_out is not None else (),
+            directory=directory,
+            step=target.step,
+            lineage=lineage,
+            listener=listener,
+        )
         return EvalResult(target.name, scores, directory)
+
+
+def _row_tokens(held_out: HeldOut | None, renderer: Renderer) -> list[int]:
+    rows = held_out.rows if held_out is not None else ()
+    examples = renderer.examples([(row.question, row.answer) for row in rows])
+    return [example.num_tokens for example in examples]

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
-from openthoughts_cli.engine.base import Engine
+from openthoughts_cli.engine.base import Engine, Sampler
 from openthoughts_cli.errors import BudgetError, OtError
-from openthoughts_cli.evals.benchmark import benchmark
-from openthoughts_cli.evals.nll import evaluate_nll, forward_of_sampler
-from openthoughts_cli.evals.run import evaluate
+from openthoughts_cli.evals.benchmark import Benchmark
+from openthoughts_cli.evals.measure import lineage_of, measure
 from openthoughts_cli.events import Listener, Notice
 from openthoughts_cli.runs.layout import RunDirectory
 
@@ -57,7 +57,10 @@ class EvalSchedule:
 
 
 class Evaluations:
-    """Runs evaluations in the background, one sampler for each set of weights."""
+    """Runs evaluations in the background, one sampler for each set of weights.
+
+    `failures` names what failed; `out_of_money` is set when the limit stopped one.
+    """
 
     def __init__(
         self,
@@ -65,33 +68,34 @@ class Evaluations:
         renderer: Renderer,
         run: RunDirectory,
         evals: Mapping[str, BenchmarkConfig],
+        made: Mapping[str, Benchmark],
         held_out: Sequence[Row],
         *,
-        lineage: Mapping[str, Any],
+        model: str,
         listener: Listener,
     ) -> None:
         self._engine = engine
         self._renderer = renderer
         self._run = run
         self._evals = evals
+        self._made = made
         self._held_out = held_out
-        self._lineage = lineage
+        self._model = model
         self._listener = listener
         self._tasks: list[asyncio.Task[None]] = []
         self.failures: list[str] = []
         self.out_of_money: BudgetError | None = None
 
-    def start(
-        self, step: int, names: Sequence[str], *, model: str | None, sampler_path: str | None
-    ) -> None:
-        """Begin the named evaluations of the weights after `step` that are not done yet."""
-        owed = [name for name in names if not self.is_done(step, name)]
-        if owed:
-            self._tasks.append(asyncio.create_task(self._measure(step, owed, model, sampler_path)))
+    def start(self, step: int, names: Sequence[str], *, sampler_path: str | None) -> None:
+        """Begin the named evaluations of the weights after `step` that are not done yet.
 
-    def is_done(self, step: int, name: str) -> bool:
-        """Whether the scores are on disk."""
-        return (self._run.eval_dir(name, step) / "scores.json").is_file()
+        Without a `sampler_path` the base model is measured.
+        """
+        owed = [
+            name for name in names if not (self._directory(step, name) / "scores.json").is_file()
+        ]
+        if owed:
+            self._tasks.append(asyncio.create_task(self._measure(step, owed, sampler_path)))
 
     async def finish(self) -> None:
         """Wait for all that was started."""
@@ -105,49 +109,49 @@ class Evaluations:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
-    async def _measure(
-        self, step: int, names: Sequence[str], model: str | None, sampler_path: str | None
-    ) -> None:
-        for name in names:
-            try:
-                await self._measure_one(step, name, model, sampler_path)
-            except BudgetError as error:
-                self.out_of_money = error
-                return
-            except OtError as error:
-                self.failures.append(f"{name} after step {step}: {error.message}")
-                self._listener(
-                    Notice(f"{name} after step {step} failed: {error.message}", "warning")
-                )
+    def _directory(self, step: int, name: str) -> Path:
+        kind = self._made.get(name)
+        return self._run.eval_dir(NLL if kind is None else kind.name, step)
+
+    async def _measure(self, step: int, names: Sequence[str], sampler_path: str | None) -> None:
+        try:
+            sampler = await self._engine.create_sampler(
+                None if sampler_path else self._model, sampler_path=sampler_path
+            )
+        except OtError as error:
+            self._fail(step, ", ".join(names), error)
+            return
+        await asyncio.gather(
+            *(self._measure_one(step, name, sampler, sampler_path) for name in names)
+        )
 
     async def _measure_one(
-        self, step: int, name: str, model: str | None, sampler_path: str | None
+        self, step: int, name: str, sampler: Sampler, sampler_path: str | None
     ) -> None:
-        sampler = await self._engine.create_sampler(
-            None if sampler_path else model, sampler_path=sampler_path
-        )
-        settings = self._evals[name]
-        directory = self._run.eval_dir(name, step)
-        lineage = {**self._lineage, "step": step, "sampler_path": sampler_path}
-        if name == NLL:
-            await evaluate_nll(
-                forward_of_sampler(sampler),
-                self._renderer,
-                self._held_out,
-                settings,
-                directory=directory,
-                step=step,
-                lineage=lineage,
-                listener=self._listener,
-            )
-        else:
-            await evaluate(
-                benchmark(name),
+        try:
+            await measure(
+                self._made.get(name),
                 sampler,
                 self._renderer,
-                settings,
-                directory=directory,
+                self._evals[name],
+                held_out=self._held_out,
+                directory=self._directory(step, name),
                 step=step,
-                lineage=lineage,
+                lineage=lineage_of(
+                    run=self._run.run_id,
+                    model=self._model,
+                    engine=self._engine.kind,
+                    step=step,
+                    sampler_path=sampler_path,
+                ),
                 listener=self._listener,
             )
+        except BudgetError as error:
+            self.out_of_money = error
+        except OtError as error:
+            self._fail(step, name, error)
+
+    def _fail(self, step: int, what: str, error: OtError) -> None:
+        """A failing benchmark is told and recorded; it does not end the run."""
+        self.failures.append(f"{what} after step {step}: {error.message}")
+        self._listener(Notice(f"{what} after step {step} failed: {error.message}", "warning"))

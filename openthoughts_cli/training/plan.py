@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.engine.meter import Price
+from openthoughts_cli.evals.benchmark import Benchmark
+from openthoughts_cli.evals.plan import PlannedBenchmark, plan_nll, plan_sampled
 from openthoughts_cli.training.evaluations import EvalSchedule
 from openthoughts_cli.training.prepare import Prepared
 from openthoughts_cli.training.schedule import advised_learning_rate
 
-__all__ = ["EvalPlan", "Plan", "make_plan"]
+__all__ = ["Plan", "TimedEval", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
-class EvalPlan:
-    """One benchmark in the plan: how often, on how many items, and the most tokens it samples.
+class TimedEval:
+    """One benchmark in the plan, and at how many sets of weights it is measured."""
 
-    For `nll`, `items` are held-out rows and `read_tokens` their tokens; nothing is sampled.
-    """
-
-    benchmark: str
     times: int
-    items: int
-    answers: int
-    read_tokens: int
-    most_sampled_tokens: int
+    each: PlannedBenchmark
+
+    def most_usd(self, price: Price) -> float:
+        """Upper bound of all its evaluations together."""
+        once = price.usd(prefill=self.each.read_tokens, sample=self.each.most_sampled_tokens)
+        return self.times * once
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Plan:
     batch_size: int
     train_tokens: int
     loss_tokens: int
-    evals: tuple[EvalPlan, ...]
+    evals: tuple[TimedEval, ...]
     checkpoints: int
     costs_money: bool
     max_usd: float | None
@@ -63,8 +64,6 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """The plan as one JSON-like record."""
-        import dataclasses
-
         record = dataclasses.asdict(self)
         record["most_usd"] = self.most_usd
         return record
@@ -75,22 +74,20 @@ def make_plan(
     *,
     engine_kind: str,
     costs_money: bool,
-    problem_counts: Mapping[str, int],
-    prompt_tokens: Mapping[str, int],
+    made: Mapping[str, Benchmark],
     price: Price | None,
     prices_as_of: str | None,
 ) -> Plan:
     """The plan of a prepared run.
 
     Args:
-        problem_counts: problems of each benchmark that samples.
-        prompt_tokens: tokens of all its prompts together.
+        made: the benchmarks that sample, by name.
         price: of the model; None when unknown.
     """
     config = prepared.config
     used = [prepared.training.packed[row] for batch in prepared.batches for row in batch.rows]
     train_tokens = sum(row.num_tokens for row in used)
-    evals = _eval_plans(prepared, problem_counts, prompt_tokens)
+    evals = _timed_evals(prepared, made)
     every = config.save_every
     steps = len(prepared.batches)
     return Plan(
@@ -110,44 +107,29 @@ def make_plan(
         costs_money=costs_money,
         max_usd=config.max_usd,
         train_usd=price.usd(train=train_tokens) if price else None,
-        most_eval_usd=sum(_eval_usd(plan, price) for plan in evals) if price else None,
+        most_eval_usd=sum(item.most_usd(price) for item in evals) if price else None,
         prices_as_of=prices_as_of,
         advice=_advice(prepared),
     )
 
 
-def _eval_plans(
-    prepared: Prepared, problem_counts: Mapping[str, int], prompt_tokens: Mapping[str, int]
-) -> tuple[EvalPlan, ...]:
-    schedule = EvalSchedule(prepared.config.evals, len(prepared.batches))
-    times = dict.fromkeys(prepared.config.evals, 0)
-    for _, name in schedule.all_due():
+def _timed_evals(prepared: Prepared, made: Mapping[str, Benchmark]) -> tuple[TimedEval, ...]:
+    config = prepared.config
+    times = dict.fromkeys(config.evals, 0)
+    for _, name in EvalSchedule(config.evals, len(prepared.batches)).all_due():
         times[name] += 1
-    plans: list[EvalPlan] = []
-    for name, settings in prepared.config.evals.items():
-        if name == NLL:
-            rows = prepared.held_out.packed[: settings.limit]
-            read = sum(row.num_tokens for row in rows)
-            plans.append(EvalPlan(name, times[name], len(rows), 0, read * times[name], 0))
-            continue
-        items = problem_counts[name]
-        answers = items * settings.n
-        longest = min(settings.max_tokens, prepared.model.context_tokens)
-        plans.append(
-            EvalPlan(
-                benchmark=name,
-                times=times[name],
-                items=items,
-                answers=answers,
-                read_tokens=prompt_tokens[name] * settings.n * times[name],
-                most_sampled_tokens=answers * longest * times[name],
-            )
+    row_tokens = [row.num_tokens for row in prepared.held_out.packed]
+    return tuple(
+        TimedEval(
+            times[name],
+            plan_nll(settings, row_tokens)
+            if name == NLL
+            else plan_sampled(
+                made[name], settings, prepared.renderer, prepared.model.context_tokens
+            ),
         )
-    return tuple(plans)
-
-
-def _eval_usd(plan: EvalPlan, price: Price) -> float:
-    return price.usd(prefill=plan.read_tokens, sample=plan.most_sampled_tokens)
+        for name, settings in config.evals.items()
+    )
 
 
 def _advice(prepared: Prepared) -> tuple[str, ...]:

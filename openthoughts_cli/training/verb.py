@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -15,8 +15,9 @@ from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.engine import default_model, open_engine, resolve_engine
 from openthoughts_cli.engine.base import Engine, LoraSpec, Trainer
 from openthoughts_cli.engine.meter import Meter, Price, metered
-from openthoughts_cli.errors import ConfigError, ConflictError, OtError, UsageError
-from openthoughts_cli.evals.benchmark import benchmark
+from openthoughts_cli.errors import ConfigError, ConflictError, UsageError
+from openthoughts_cli.evals.benchmark import Benchmark, benchmark
+from openthoughts_cli.evals.plan import check_available
 from openthoughts_cli.events import (
     CheckpointSaved,
     Listener,
@@ -117,6 +118,7 @@ class _Job:
         self._skip_unavailable = skip_unavailable
         self._stop = stop
         self._listener = listener
+        self._made: dict[str, Benchmark] = {}
 
     async def begin(self) -> TrainResult:
         """A new run."""
@@ -168,7 +170,7 @@ class _Job:
     ) -> tuple[Prepared, Plan, Price | None]:
         load_subset(config.subset)  # before anything that needs a network or minutes
         model = await engine.describe(config.model or default_model(engine.kind), train=True)
-        counts, config = self._count_problems(config)
+        config = await asyncio.to_thread(self._available, config)
         prepared = prepare(config, model, listener=self._listener)
         price, as_of = _price(engine, model.name)
         if engine.costs_money and config.max_usd is not None and price is None:
@@ -180,42 +182,32 @@ class _Job:
             prepared,
             engine_kind=engine.kind,
             costs_money=engine.costs_money,
-            problem_counts={name: count for name, (count, _) in counts.items()},
-            prompt_tokens=_prompt_tokens(prepared, counts),
+            made=self._made,
             price=price,
             prices_as_of=as_of,
         )
         return prepared, plan, price
 
-    def _count_problems(
-        self, config: TrainConfig
-    ) -> tuple[dict[str, tuple[int, tuple[str, ...]]], TrainConfig]:
-        """Problems and prompts of each benchmark; those that cannot run are refused or left out."""
-        counts: dict[str, tuple[int, tuple[str, ...]]] = {}
-        unavailable: dict[str, OtError] = {}
-        for name, settings in config.evals.items():
-            if name == NLL:
-                continue
-            try:
-                kind = benchmark(name).configured(settings)
-                kind.check(settings)
-                problems = kind.load(settings).problems
-                counts[name] = (len(problems), tuple(kind.prompt(problem) for problem in problems))
-            except OtError as error:
-                unavailable[name] = error
-        if not unavailable:
-            return counts, config
-        reasons = "; ".join(f"{name}: {error.message}" for name, error in unavailable.items())
+    def _available(self, config: TrainConfig) -> TrainConfig:
+        """The config with the benchmarks that can run here; the others are refused or left out."""
+        sampled = {name: plan for name, plan in config.evals.items() if name != NLL}
+        self._made = {name: benchmark(name).configured(plan) for name, plan in sampled.items()}
+        problems = check_available(sampled, self._made)
+        if not problems:
+            return config
+        reasons = "; ".join(f"{p.benchmark}: {p.error.message}" for p in problems)
         if not self._skip_unavailable:
-            first = next(iter(unavailable.values()))
+            first = problems[0].error
             raise type(first)(
-                f"{len(unavailable)} of the run's benchmarks cannot run here: {reasons}",
+                f"{len(problems)} of the run's benchmarks cannot run here: {reasons}",
                 hint="mend that, name other benchmarks under evals:, or leave these out with "
-                "--skip-unavailable" + (f"\n{first.hint}" if first.hint else ""),
+                "--skip-unavailable",
             )
         self._listener(Notice(f"benchmarks left out: {reasons}", "warning"))
-        kept = {name: plan for name, plan in config.evals.items() if name not in unavailable}
-        return counts, config.model_copy(update={"evals": kept})
+        for problem in problems:
+            del self._made[problem.benchmark]
+        kept = {n: plan for n, plan in config.evals.items() if n == NLL or n in self._made}
+        return config.model_copy(update={"evals": kept})
 
     def _refuse_taken(self, run: RunDirectory, prepared: Prepared) -> None:
         same = run.read_record().get("identity") == prepared.identity
@@ -258,7 +250,7 @@ class _Job:
             ) as engine:
                 if price is not None:
                     engine = metered(engine, price, meter)
-                work = _Work(run, prepared, engine, self._stop, listener, attempt)
+                work = _Work(run, prepared, self._made, engine, self._stop, listener, attempt)
                 ended = await work.run()
                 status = ended
         finally:
@@ -284,16 +276,6 @@ def _digests(value: Any) -> Any:
     return {key: item for key, item in value.items() if key.endswith("digest")}
 
 
-def _prompt_tokens(
-    prepared: Prepared, counts: dict[str, tuple[int, tuple[str, ...]]]
-) -> dict[str, int]:
-    renderer = prepared.renderer
-    return {
-        name: sum(len(renderer.prompt(prompt)) for prompt in prompts)
-        for name, (_, prompts) in counts.items()
-    }
-
-
 class _Work:
     """The engine's part of an attempt: trainer, loop, evaluations."""
 
@@ -301,6 +283,7 @@ class _Work:
         self,
         run: RunDirectory,
         prepared: Prepared,
+        made: Mapping[str, Benchmark],
         engine: Engine,
         stop: StopRequest,
         listener: Listener,
@@ -319,8 +302,9 @@ class _Work:
             prepared.renderer,
             run,
             config.evals,
+            made,
             prepared.held_out.rows,
-            lineage={"run": run.run_id, "model": prepared.model.name, "engine": engine.kind},
+            model=prepared.model.name,
             listener=listener,
         )
 
@@ -388,11 +372,9 @@ class _Work:
         for step in range(first_step):
             names = self._schedule.due(step)
             if step == 0:
-                self._evaluations.start(
-                    0, names, model=self._prepared.model.name, sampler_path=None
-                )
+                self._evaluations.start(0, names, sampler_path=None)
             elif names and step in samplers:
-                self._evaluations.start(step, names, model=None, sampler_path=samplers[step])
+                self._evaluations.start(step, names, sampler_path=samplers[step])
 
     def _loop(self, trainer: Trainer, first_step: int) -> TrainingLoop:
         return TrainingLoop(
@@ -422,9 +404,7 @@ class _Work:
         }
         append_line(self._run.checkpoints_path, line)
         if event.sampler_path is not None:
-            self._evaluations.start(
-                step, self._schedule.due(step), model=None, sampler_path=event.sampler_path
-            )
+            self._evaluations.start(step, self._schedule.due(step), sampler_path=event.sampler_path)
 
 
 def _last_state(checkpoints: list[Checkpoint]) -> Checkpoint | None:

@@ -8,7 +8,7 @@ from rich.text import Text
 from openthoughts_cli.cli.render.tables import facts, table
 from openthoughts_cli.cli.render.train_view import headline_metric
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
-from openthoughts_cli.training.plan import EvalPlan, Plan
+from openthoughts_cli.training.plan import Plan, TimedEval
 from openthoughts_cli.training.verb import TrainResult
 
 __all__ = ["dollars", "render_plan", "render_result"]
@@ -31,7 +31,7 @@ def render_plan(plan: Plan) -> RenderableType:
             ("rows", rows + (f"; dropped: {dropped}" if dropped else "")),
             ("steps", f"{plan.steps:,} of {plan.batch_size} rows, at most {epochs}"),
             ("tokens", f"{plan.train_tokens:,} trained on, {plan.loss_tokens:,} with loss"),
-            *((item.benchmark, _eval_text(item)) for item in plan.evals),
+            *((item.each.name, _eval_text(item)) for item in plan.evals),
             ("checkpoints", str(plan.checkpoints)),
             ("cost", _cost(plan)),
         ]
@@ -40,12 +40,13 @@ def render_plan(plan: Plan) -> RenderableType:
     return Group(figures, *notes)
 
 
-def _eval_text(item: EvalPlan) -> str:
-    if item.most_sampled_tokens == 0:
-        return f"{item.times} x {item.items} held-out rows"
+def _eval_text(item: TimedEval) -> str:
+    each = item.each
+    if each.answers == 0:
+        return f"{item.times} x {each.items} held-out rows"
     return (
-        f"{item.times} x {item.items} problems, {item.answers:,} answers each time; at most "
-        f"{item.most_sampled_tokens:,} sampled tokens in all"
+        f"{item.times} x {each.items} problems, {each.answers:,} answers each time; at most "
+        f"{item.times * each.most_sampled_tokens:,} sampled tokens in all"
     )
 
 
