@@ -1,15 +1,19 @@
 """Rows on the Hugging Face hub, or on the mirror that HF_ENDPOINT names.
 
-Files are fetched whole through `huggingface_hub`, which keeps them in its cache and goes on where
-a download was cut. A large data set is not fetched for a first look: the footers, read in ranges,
-tell which files hold the sources asked for, and a seeded choice of a few of those is read.
+Files are fetched whole into the hub's cache (`openthoughts_cli.hub`). A large data set is not fetched
+for a first look: the footers, read in ranges, tell which files hold the sources asked for, and a
+seeded choice of a few of those is read. What a commit holds, and the footers, are kept in our own
+cache: the same request then needs no network.
 """
 
 from __future__ import annotations
 
-import os
+import io
+import json
+import queue
+import re
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,17 +21,23 @@ from typing import Any, NamedTuple
 
 import xxhash
 
+from openthoughts_cli import hub
 from openthoughts_cli.data import parquet
 from openthoughts_cli.errors import AuthError, NetworkError, NotFoundError
 from openthoughts_cli.events import Listener, Notice, StageDone, StageProgress, StageStarted
+from openthoughts_cli.places import cache_dir
+from openthoughts_cli.store import write_whole
 
-__all__ = ["FIRST_LOOK_BYTES", "FIRST_LOOK_FILES", "Fetched", "fetch"]
+__all__ = ["FIRST_LOOK_BYTES", "FIRST_LOOK_FILES", "Fetched", "fetch", "hub_errors"]
 
 FIRST_LOOK_BYTES = 1 << 30
 """A data set up to this size is read whole without being asked."""
 FIRST_LOOK_FILES = 2
 """Files of a larger one that are read without `full`."""
 _TIMEOUT_S = 8.0
+_FOOTER_GUESS_BYTES = 1 << 16
+_FOOTER_READERS = 8
+_TRAILER_BYTES = 8  # the footer's length, 4 bytes little-endian, and the magic
 
 
 class Fetched(NamedTuple):
@@ -54,180 +64,230 @@ def fetch(
         NetworkError: the hub does not answer, or answers with an error.
         NotFoundError: no such data set or revision, or no parquet file in it.
         AuthError: the data set is private or gated.
+        IntegrityError, StorageError: as `openthoughts_cli.hub.fetch_files`.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.constants import is_offline_mode
-
-    with _hub_errors(name), _no_progress_bars():
-        if is_offline_mode():
-            return _from_cache(name, revision)
-        info = HfApi(endpoint=_endpoint()).dataset_info(
-            name, revision=revision, timeout=_TIMEOUT_S, files_metadata=True
-        )
-        sizes = {
-            file.rfilename: int(file.size or 0)
-            for file in info.siblings or ()
-            if file.rfilename.endswith(".parquet")
-        }
-        if not sizes or info.sha is None:
+    with hub_errors(name), hub.quiet():
+        commit, files = _listing(name, revision or "main", listener)
+        if not files:
             raise NotFoundError(
                 f"the data set {name} has no parquet file",
                 hint="give one that holds parquet files in the OpenThoughts schema",
             )
-        chosen, left_out = sorted(sizes), Counter[str]()
-        if not full and sum(sizes.values()) > first_look_bytes:
-            holding = _holding(name, info.sha, chosen, frozenset(sources), listener)
-            chosen = _first_look(holding, info.sha, seed)
-            left_out["without the source"] = len(sizes) - len(holding)
+        chosen, left_out = files, Counter[str]()
+        if not full and sum(file.size for file in files) > first_look_bytes:
+            holding = _holding(files, frozenset(sources), listener)
+            chosen = _first_look(holding, seed)
+            left_out["without the source"] = len(files) - len(holding)
             left_out["first look"] = len(holding) - len(chosen)
-            listener(
-                Notice(
-                    f"a first look: {len(chosen)} of the {len(holding)} files of {name} that hold "
-                    "such rows are read, by the seed; --full reads all of them"
+            if left_out["first look"]:
+                listener(
+                    Notice(
+                        f"a first look: {len(chosen)} of the {len(holding)} files of {name} that "
+                        "hold such rows are read, by the seed; --full reads all of them"
+                    )
                 )
-            )
-        files = _download(name, info.sha, chosen, sizes, listener)
-    return Fetched(info.sha, files, +left_out)
+        paths = (
+            _cached(name, chosen)
+            if hub.is_offline()
+            else hub.fetch_files(chosen, listener=listener)
+        )
+    named = [(file.path, path) for file, path in zip(chosen, paths, strict=True)]
+    return Fetched(commit, named, +left_out)
 
 
-def _first_look(files: Sequence[str], revision: str, seed: int) -> list[str]:
-    def place(file: str) -> int:
-        return xxhash.xxh3_64_intdigest(f"first look {seed} {revision} {file}".encode())
+def _listing(name: str, revision: str, listener: Listener) -> tuple[str, list[hub.RemoteFile]]:
+    """The commit that a revision means, and its parquet files in order of name."""
+    cache = hub.RepoCache(name)
+    commit = revision if re.fullmatch(r"[0-9a-f]{40}", revision) else None
+    if hub.is_offline():
+        commit = commit or cache.commit(revision)
+        if commit is None:
+            raise _not_cached(name, f"what {revision} means")
+    if commit is not None and (kept := _kept_listing(name, commit)) is not None:
+        return commit, kept
+    if hub.is_offline() and commit is not None:
+        # Fetched by another program: what else the commit holds is not known.
+        found = cache.files(commit, ".parquet")
+        listener(Notice(f"offline: the {len(found)} files of {name} that are cached are read"))
+        return commit, [_as_remote(name, commit, file, path) for file, path in found]
+    return _ask(name, revision, cache, listener)
 
-    return sorted(sorted(files, key=place)[:FIRST_LOOK_FILES])
+
+def _ask(
+    name: str, revision: str, cache: hub.RepoCache, listener: Listener
+) -> tuple[str, list[hub.RemoteFile]]:
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=hub.endpoint())
+    info: Any = hub.patiently(
+        lambda: api.dataset_info(name, revision=revision, timeout=_TIMEOUT_S, files_metadata=True),
+        f"asking for {name}",
+        say=lambda text: listener(Notice(text, "warning")),
+    )
+    files = [
+        _described(name, info.sha, entry)
+        for entry in info.siblings or ()
+        if entry.rfilename.endswith(".parquet")
+    ]
+    files.sort(key=lambda file: file.path)
+    _keep_listing(name, info.sha, files)
+    cache.remember(revision, info.sha)
+    return info.sha, files
+
+
+def _described(name: str, commit: str, entry: Any) -> hub.RemoteFile:
+    digest = entry.lfs.sha256 if entry.lfs else entry.blob_id
+    if digest is None or entry.size is None:  # some mirrors leave it out here
+        return hub.look_up(name, entry.rfilename, revision=commit)
+    return hub.RemoteFile(name, entry.rfilename, commit, entry.size, digest)
+
+
+def _as_remote(name: str, commit: str, file: str, path: Path) -> hub.RemoteFile:
+    # The cache names a content by its digest.
+    return hub.RemoteFile(name, file, commit, path.stat().st_size, path.resolve().name)
+
+
+def _listing_place(name: str, commit: str) -> Path:
+    return cache_dir() / "hub" / name.replace("/", "--") / f"{commit}.json"
+
+
+def _kept_listing(name: str, commit: str) -> list[hub.RemoteFile] | None:
+    try:
+        record = json.loads(_listing_place(name, commit).read_text(encoding="utf-8"))
+        return [hub.RemoteFile(name, path, commit, size, digest) for path, size, digest in record]
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        return None  # damaged: it is asked for again
+
+
+def _keep_listing(name: str, commit: str, files: Sequence[hub.RemoteFile]) -> None:
+    record = [(file.path, file.size, file.digest) for file in files]
+    write_whole(_listing_place(name, commit), json.dumps(record))
+
+
+def _cached(name: str, files: Sequence[hub.RemoteFile]) -> list[Path]:
+    paths: list[Path] = []
+    for file in files:
+        path = hub.RepoCache(name).file(file.commit, file.path)
+        if path is None:
+            raise _not_cached(name, file.path)
+        paths.append(path)
+    return paths
+
+
+def _not_cached(name: str, what: str) -> NetworkError:
+    return NetworkError(
+        f"{what} of {name} is not in the cache of the Hugging Face hub, and offline it cannot be "
+        "fetched",
+        hint=_elsewhere("leave out --offline, or unset HF_HUB_OFFLINE"),
+    )
+
+
+def _first_look(files: Sequence[hub.RemoteFile], seed: int) -> list[hub.RemoteFile]:
+    def place(file: hub.RemoteFile) -> int:
+        text = f"first look {seed} {file.commit} {file.path}"
+        return xxhash.xxh3_64_intdigest(text.encode())
+
+    return sorted(sorted(files, key=place)[:FIRST_LOOK_FILES], key=lambda file: file.path)
 
 
 def _holding(
-    name: str, revision: str, files: Sequence[str], sources: frozenset[str], listener: Listener
-) -> list[str]:
+    files: Sequence[hub.RemoteFile], sources: frozenset[str], listener: Listener
+) -> list[hub.RemoteFile]:
     """The files whose footers do not rule the sources out."""
     if not sources:
         return list(files)
-    import pyarrow.parquet as pq
-    from huggingface_hub import HfFileSystem
-
     stage = "reading footers"
     listener(StageStarted(stage, len(files), "files"))
-    hub = HfFileSystem(endpoint=_endpoint())
+    notes: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def holds(path: str) -> bool:
-        with hub.open(f"datasets/{name}@{revision}/{path}", block_size=1 << 17) as opened:
-            file: Any = pq.ParquetFile(opened)
-            parquet.check_schema(file.schema_arrow, path)
-            groups = range(file.num_row_groups)
-            known = [parquet.footer_values(file, group, "source") for group in groups]
+    def holds(file: hub.RemoteFile) -> bool:
+        import pyarrow.parquet as pq
+
+        # Metadata is all that is read, and it is all that is there.
+        opened: Any = pq.ParquetFile(io.BytesIO(_footer(file, notes.put)))
+        parquet.check_schema(opened.schema_arrow, file.path)
+        groups = range(opened.num_row_groups)
+        known = [parquet.footer_values(opened, group, "source") for group in groups]
         return any(value is None or value.may_hold(sources) for value in known)
 
-    found: list[str] = []
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        for done, (path, yes) in enumerate(zip(files, pool.map(holds, files), strict=True), 1):
+    found: list[hub.RemoteFile] = []
+    with ThreadPoolExecutor(max_workers=_FOOTER_READERS) as pool:
+        for done, (file, yes) in enumerate(zip(files, pool.map(holds, files), strict=True), 1):
+            while not notes.empty():
+                listener(Notice(notes.get(), "warning"))
             if yes:
-                found.append(path)
+                found.append(file)
             listener(StageProgress(stage, done))
     listener(StageDone(stage, f"{len(found)} of {len(files)} files may hold such rows"))
     if not found:
-        raise NotFoundError(f"no file of {name} holds rows of {', '.join(sorted(sources))}")
+        raise NotFoundError(
+            f"no file of {files[0].repo} holds rows of {', '.join(sorted(sources))}"
+        )
     return found
 
 
-def _download(
-    name: str, revision: str, files: Sequence[str], sizes: dict[str, int], listener: Listener
-) -> list[tuple[str, Path]]:
-    from huggingface_hub import hf_hub_download
-
-    stage = "fetching"
-    listener(StageStarted(stage, sum(sizes[file] for file in files), "bytes"))
-    fetched: list[tuple[str, Path]] = []
-    done = 0
-    for file in files:
-        path = hf_hub_download(
-            name,
-            file,
-            repo_type="dataset",
-            revision=revision,
-            endpoint=_endpoint(),
-            etag_timeout=_TIMEOUT_S,
-        )
-        fetched.append((file, Path(path)))
-        done += sizes[file]
-        listener(StageProgress(stage, done))
-    listener(StageDone(stage, f"{len(files)} files, {done / 1e6:,.0f} MB"))
-    return fetched
-
-
-def _from_cache(name: str, revision: str | None) -> Fetched:
-    from huggingface_hub import snapshot_download
-
-    folder = Path(
-        snapshot_download(name, repo_type="dataset", revision=revision, local_files_only=True)
-    )
-    files = [(p.relative_to(folder).as_posix(), p) for p in sorted(folder.rglob("*.parquet"))]
-    if not files:
-        raise NetworkError(
-            f"no parquet file of {name} is in the cache, and HF_HUB_OFFLINE forbids to fetch one",
-            hint=_elsewhere("unset HF_HUB_OFFLINE"),
-        )
-    return Fetched(folder.name, files, Counter())
+def _footer(file: hub.RemoteFile, say: Callable[[str], None]) -> bytes:
+    """The end of a parquet file, from where its metadata begins; kept by the file's digest."""
+    place = cache_dir() / "hub" / "footers" / file.digest
+    if place.is_file():
+        return place.read_bytes()
+    if hub.is_offline():
+        if (path := hub.RepoCache(file.repo).file(file.commit, file.path)) is None:
+            raise _not_cached(file.repo, f"the footer of {file.path}")
+        return path.read_bytes()
+    tail = hub.read_tail(file, _FOOTER_GUESS_BYTES, say=say)
+    needed = int.from_bytes(tail[-_TRAILER_BYTES:-4], "little") + _TRAILER_BYTES
+    if tail[-4:] != b"PAR1" or needed > file.size:
+        raise parquet.broken(file.path, ValueError("it does not end as one"))
+    if needed > len(tail):
+        tail = hub.read_tail(file, needed, say=say)
+    write_whole(place, tail[-needed:])
+    return tail[-needed:]
 
 
 @contextmanager
-def _hub_errors(name: str) -> Generator[None]:
-    """Turn what the hub library raises into what a person can act on."""
+def hub_errors(name: str) -> Generator[None]:
+    """Turn what the hub library raises about a data set into what a person can act on."""
     from huggingface_hub import errors
-    from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
-    endpoint = _endpoint()
     try:
         yield
     except errors.GatedRepoError as error:
         raise AuthError(
-            f"the data set {name} is gated", hint="accept its terms on the hub, then set HF_TOKEN"
+            f"the data set {name} is gated: your account has not been granted access",
+            hint=hub.access_steps(name),
         ) from error
     except errors.RevisionNotFoundError as error:
         raise NotFoundError(f"the data set {name} has no such revision") from error
     except errors.RepositoryNotFoundError as error:
         raise NotFoundError(
-            f"there is no data set {name} at {endpoint}, and no such path here",
-            hint="check its name; a private one needs HF_TOKEN",
+            f"there is no data set {name} at {hub.endpoint()}, and no such path here",
+            hint="check its name; a private one needs HF_TOKEN, of an account that may read it",
         ) from error
     except errors.HFValidationError as error:
         raise NotFoundError(f"{name} is neither a path here nor a hub id") from error
-    except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
-        raise NetworkError(
-            f"{name} is not in the cache of the Hugging Face hub, and it cannot be fetched: "
-            f"{_reason(error)}",
-            hint=_elsewhere("connect, or unset HF_HUB_OFFLINE"),
-        ) from error
-    except (HTTPError, ConnectionError, TimeoutError) as error:
-        raise NetworkError(
-            f"cannot read {name} from {endpoint}: {_reason(error)}",
-            hint=_elsewhere("check the connection"),
-        ) from error
+    except errors.HfHubHTTPError as error:
+        if error.response.status_code in (401, 403):
+            raise AuthError(
+                f"{hub.endpoint()} refuses the token for {name}",
+                hint="make a new one with read access and set HF_TOKEN, or run `hf auth login`",
+            ) from error
+        raise _unreadable(name, error) from error
+    except (hub.http_error(), ConnectionError, TimeoutError) as error:
+        raise _unreadable(name, error) from error
+    except NetworkError as error:
+        raise NetworkError(error.message, hint=_elsewhere(error.hint or "")) from error
 
 
-@contextmanager
-def _no_progress_bars() -> Generator[None]:
-    """Keep huggingface_hub from drawing on the terminal; events speak for us."""
-    from huggingface_hub import utils
-
-    if utils.are_progress_bars_disabled():
-        yield
-        return
-    utils.disable_progress_bars()
-    try:
-        yield
-    finally:
-        utils.enable_progress_bars()
-
-
-def _endpoint() -> str:
-    # Read now, not when huggingface_hub was imported.
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+def _unreadable(name: str, error: BaseException) -> NetworkError:
+    return NetworkError(
+        f"cannot read {name} from {hub.endpoint()}: {hub.short_reason(error)}",
+        hint=_elsewhere("check the connection"),
+    )
 
 
 def _elsewhere(first: str) -> str:
-    return f"{first}; or give the same command with --dataset sample, or --dataset with a folder"
-
-
-def _reason(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:160]
+    remedy = "or give the same command with --dataset sample, or --dataset with a folder"
+    return first if "--dataset sample" in first else f"{first}; {remedy}"
