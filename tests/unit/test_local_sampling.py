@@ -50,6 +50,32 @@ def sliding_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.fixture(scope="module")
+def hybrid_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model like Qwen3.5: linear attention with a recurrent state below full attention."""
+    from transformers import Qwen3_5ForCausalLM, Qwen3_5TextConfig
+
+    folder = tmp_path_factory.mktemp("hybrid")
+    config = Qwen3_5TextConfig(
+        vocab_size=VOCAB_SIZE,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        linear_num_key_heads=2,
+        linear_num_value_heads=2,
+        linear_key_head_dim=16,
+        linear_value_head_dim=16,
+        max_position_embeddings=CONTEXT_TOKENS,
+        initializer_range=0.2,
+        layer_types=["linear_attention", "full_attention"],
+    )
+    Qwen3_5ForCausalLM(config).save_pretrained(folder)
+    return str(folder)
+
+
 def with_engine(store: Path, scenario: Callable[[LocalEngine], Awaitable[T]], **settings: Any) -> T:
     async def main() -> T:
         config = EngineConfig(kind="local", device="cpu", **settings)
@@ -72,11 +98,16 @@ def generated(model: str, prompt: list[int], count: int) -> tuple[int, ...]:
     """The likeliest tokens by transformers' own `generate`."""
     from transformers import AutoModelForCausalLM
 
-    bare = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    bare: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     out = bare.generate(
         torch.tensor([prompt]), max_new_tokens=count, do_sample=False, eos_token_id=None
     )
     return tuple(out[0, len(prompt) :].tolist())
+
+
+def make_params(**settings: Any) -> SamplingParams:
+    whole: dict[str, Any] = {"max_tokens": 12, **settings}
+    return SamplingParams(**whole)
 
 
 async def sample_all(
@@ -84,13 +115,12 @@ async def sample_all(
 ) -> list[Completion]:
     sampler = await engine.create_sampler(model)
     answers = [
-        sampler.sample(prompt, SamplingParams(**{"max_tokens": 12, "seed": i, **settings}))
-        for i, prompt in enumerate(prompts)
+        sampler.sample(prompt, make_params(seed=i, **settings)) for i, prompt in enumerate(prompts)
     ]
     return [completion for answer in answers for completion in await answer]
 
 
-@pytest.mark.parametrize("kind", ["model", "sliding_model"])
+@pytest.mark.parametrize("kind", ["model", "sliding_model", "hybrid_model"])
 @pytest.mark.parametrize("prefix", [0, 20])
 def test_greedy_answers_of_a_batch_equal_generate(
     kind: str, prefix: int, tmp_path: Path, request: pytest.FixtureRequest
@@ -102,7 +132,7 @@ def test_greedy_answers_of_a_batch_equal_generate(
     assert {c.finish_reason for c in found} == {"length"}
 
 
-@pytest.mark.parametrize("kind", ["model", "sliding_model"])
+@pytest.mark.parametrize("kind", ["model", "sliding_model", "hybrid_model"])
 @pytest.mark.parametrize("budget", [1, 60, 150])
 def test_a_small_budget_changes_no_answer(
     kind: str, budget: int, tmp_path: Path, request: pytest.FixtureRequest
@@ -181,7 +211,7 @@ def test_requests_that_cannot_be_are_refused(model: str, tmp_path: Path) -> None
             await sampler.sample([], good)
         for bad in ({"max_tokens": 0}, {"n": 0}, {"temperature": -1.0}, {"top_p": 0.0}):
             with pytest.raises(EngineError, match="settings cannot be"):
-                await sampler.sample([5], SamplingParams(**{"max_tokens": 1, **bad}))
+                await sampler.sample([5], make_params(**bad))
 
     with_engine(tmp_path, scenario)
 
@@ -192,10 +222,10 @@ def test_adapters_of_forgotten_samplers_are_freed(model: str, tmp_path: Path) ->
         path = await trainer.save_sampler("one")
         params = SamplingParams(max_tokens=3, temperature=0.0)
         answers: list[tuple[Completion, ...]] = []
+        base = (await engine.create_sampler(model)).base
         for _ in range(4):
             sampler = await engine.create_sampler(sampler_path=path)
             answers.append(await sampler.sample([5, 6], params))
-            base = sampler.base
             del sampler
         await (await engine.create_sampler(model)).sample([5, 6], params)
         assert len({id(a) for a in answers}) == 4

