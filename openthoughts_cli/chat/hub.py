@@ -1,23 +1,19 @@
 """The tokenizer files of a model on the Hugging Face hub: the local cache first, then the network.
 
-huggingface_hub retries an unreachable host for about 23 s a file; one request with a short timeout
-goes before it, so that "no network" is said within seconds. `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`
-and `HF_HUB_OFFLINE` count as they do everywhere. Code of a repository is never run.
+`HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE` count as they do everywhere. Code of a
+repository is never run.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Generator
 from pathlib import Path
 
+from openthoughts_cli import hub
 from openthoughts_cli.chat.folder import FILES
 from openthoughts_cli.errors import ModelError, NetworkError, StorageError
 
 __all__ = ["hub_folder"]
 
-_PROBE_TIMEOUT_S = 5.0
 _ETAG_TIMEOUT_S = 10.0
 _REMEDY = (
     "check the network or HF_ENDPOINT (a mirror), or give a local folder with tokenizer.json as "
@@ -45,11 +41,6 @@ def hub_folder(model: str) -> Path:
         raise
 
 
-def _endpoint() -> str:
-    # Read now, not when huggingface_hub was imported.
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
 def _cached(model: str, *, whole: bool) -> Path | None:
     """The cached folder, if every file is there or known to be absent.
 
@@ -74,29 +65,22 @@ def _cached(model: str, *, whole: bool) -> Path | None:
 
 
 def _probe(model: str) -> None:
-    from huggingface_hub import get_session, hf_hub_url
-    from huggingface_hub.errors import (
-        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
-        OfflineModeIsEnabled,
-    )
+    from huggingface_hub import hf_hub_url
 
-    url = hf_hub_url(model, "tokenizer.json", endpoint=_endpoint())
-    try:
-        response = get_session().head(url, timeout=_PROBE_TIMEOUT_S)
-    except OfflineModeIsEnabled as error:
+    if hub.is_offline():
         raise NetworkError(
-            f"the tokenizer of {model} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it",
-            hint="unset HF_HUB_OFFLINE, or give a local folder with tokenizer.json as --model",
-        ) from error
-    except HTTPError as error:
-        raise _unreachable(model, str(error)) from error
-    if response.status_code == 429 or response.status_code >= 500:
-        raise _unreachable(model, f"it answers {response.status_code}")
+            f"the tokenizer of {model} is not in the cache, and HF_HUB_OFFLINE (--offline) forbids "
+            "to fetch it",
+            hint="leave it out, or give a local folder with tokenizer.json as --model",
+        )
+    reason = hub.why_unreachable(hf_hub_url(model, "tokenizer.json", endpoint=hub.endpoint()))
+    if reason is not None:
+        raise _unreachable(model, reason)
 
 
 def _unreachable(model: str, reason: str) -> NetworkError:
     return NetworkError(
-        f"the hub at {_endpoint()} cannot be reached for the tokenizer of {model}: {reason}",
+        f"the hub at {hub.endpoint()} cannot be reached for the tokenizer of {model}: {reason}",
         hint=_REMEDY,
     )
 
@@ -111,9 +95,9 @@ def _download(model: str) -> Path:
         RepositoryNotFoundError,
     )
 
-    page = f"{_endpoint()}/{model}"
+    page = f"{hub.endpoint()}/{model}"
     try:
-        with _no_progress_bars():
+        with hub.quiet():
             return _download_files(model)
     except GatedRepoError as error:
         raise ModelError(
@@ -122,7 +106,7 @@ def _download(model: str) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(
-            f"the hub at {_endpoint()} has no model {model!r}, or it is private",
+            f"the hub at {hub.endpoint()} has no model {model!r}, or it is private",
             hint="check the spelling; for a private model set HF_TOKEN",
         ) from error
     except LocalEntryNotFoundError as error:
@@ -147,31 +131,12 @@ def _download_files(model: str) -> Path:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     first, *others = FILES
-    path = hf_hub_download(model, first, endpoint=_endpoint(), etag_timeout=_ETAG_TIMEOUT_S)
+    path = hf_hub_download(model, first, endpoint=hub.endpoint(), etag_timeout=_ETAG_TIMEOUT_S)
     for name in others:
         try:
-            hf_hub_download(model, name, endpoint=_endpoint(), etag_timeout=_ETAG_TIMEOUT_S)
+            hf_hub_download(model, name, endpoint=hub.endpoint(), etag_timeout=_ETAG_TIMEOUT_S)
         except LocalEntryNotFoundError:  # the network went away
             raise
         except EntryNotFoundError:
             continue  # most models lack one or two; the cache remembers that
     return Path(path).parent
-
-
-@contextlib.contextmanager
-def _no_progress_bars() -> Generator[None]:
-    """Keep huggingface_hub from drawing on the terminal; events speak for us."""
-    from huggingface_hub.utils import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
-
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()

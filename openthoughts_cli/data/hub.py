@@ -86,11 +86,7 @@ def fetch(
                         "hold such rows are read, by the seed; --full reads all of them"
                     )
                 )
-        paths = (
-            _cached(name, chosen)
-            if hub.is_offline()
-            else hub.fetch_files(chosen, listener=listener)
-        )
+        paths = hub.fetch_files(chosen, listener=listener)
     named = [(file.path, path) for file, path in zip(chosen, paths, strict=True)]
     return Fetched(commit, named, +left_out)
 
@@ -102,7 +98,7 @@ def _listing(name: str, revision: str, listener: Listener) -> tuple[str, list[hu
     if hub.is_offline():
         commit = commit or cache.commit(revision)
         if commit is None:
-            raise _not_cached(name, f"what {revision} means")
+            hub.refuse_offline(f"what {revision} of {name} means")
     if commit is not None and (kept := _kept_listing(name, commit)) is not None:
         return commit, kept
     if hub.is_offline() and commit is not None:
@@ -166,24 +162,6 @@ def _keep_listing(name: str, commit: str, files: Sequence[hub.RemoteFile]) -> No
     write_whole(_listing_place(name, commit), json.dumps(record))
 
 
-def _cached(name: str, files: Sequence[hub.RemoteFile]) -> list[Path]:
-    paths: list[Path] = []
-    for file in files:
-        path = hub.RepoCache(name).file(file.commit, file.path)
-        if path is None:
-            raise _not_cached(name, file.path)
-        paths.append(path)
-    return paths
-
-
-def _not_cached(name: str, what: str) -> NetworkError:
-    return NetworkError(
-        f"{what} of {name} is not in the cache of the Hugging Face hub, and offline it cannot be "
-        "fetched",
-        hint=_elsewhere("leave out --offline, or unset HF_HUB_OFFLINE"),
-    )
-
-
 def _first_look(files: Sequence[hub.RemoteFile], seed: int) -> list[hub.RemoteFile]:
     def place(file: hub.RemoteFile) -> int:
         text = f"first look {seed} {file.commit} {file.path}"
@@ -233,11 +211,12 @@ def _footer(file: hub.RemoteFile, say: Callable[[str], None]) -> bytes:
     place = cache_dir() / "hub" / "footers" / file.digest
     if place.is_file():
         return place.read_bytes()
-    if hub.is_offline():
-        if (path := hub.RepoCache(file.repo).file(file.commit, file.path)) is None:
-            raise _not_cached(file.repo, f"the footer of {file.path}")
-        return path.read_bytes()
-    tail = hub.read_tail(file, _FOOTER_GUESS_BYTES, say=say)
+    if (path := hub.RepoCache(file.repo).file(file.commit, file.path)) is not None:
+        with path.open("rb") as opened:
+            opened.seek(-min(file.size, _FOOTER_GUESS_BYTES), io.SEEK_END)
+            tail = opened.read()
+    else:
+        tail = hub.read_tail(file, _FOOTER_GUESS_BYTES, say=say)
     needed = int.from_bytes(tail[-_TRAILER_BYTES:-4], "little") + _TRAILER_BYTES
     if tail[-4:] != b"PAR1" or needed > file.size:
         raise parquet.broken(file.path, ValueError("it does not end as one"))

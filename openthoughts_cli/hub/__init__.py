@@ -22,6 +22,7 @@ from openthoughts_cli.hub.session import (
     http_error,
     is_offline,
     quiet,
+    refuse_offline,
     short_reason,
     why_unreachable,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "patiently",
     "quiet",
     "read_tail",
+    "refuse_offline",
     "short_reason",
     "why_unreachable",
 ]

@@ -31,7 +31,7 @@ from openthoughts_cli.events import (
 )
 from openthoughts_cli.hub.cache import RepoCache
 from openthoughts_cli.hub.patience import Patience, patiently
-from openthoughts_cli.hub.session import endpoint, http_error
+from openthoughts_cli.hub.session import endpoint, http_error, refuse_offline
 from openthoughts_cli.store import as_storage_errors
 
 __all__ = ["RemoteFile", "fetch_files", "look_up", "read_tail"]
@@ -84,6 +84,7 @@ def look_up(repo: str, path: str, *, revision: str, kind: str = "dataset") -> Re
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
+    refuse_offline(f"{path} of {repo}")
     url = hf_hub_url(repo, path, repo_type=kind, revision=revision, endpoint=endpoint())
     known: Any = patiently(
         lambda: get_hf_file_metadata(url, timeout=SILENCE_TIMEOUT_S / 2, endpoint=endpoint()),
@@ -118,6 +119,7 @@ def fetch_files(files: Sequence[RemoteFile], *, listener: Listener = silent) -> 
 
 
 def _fetch_missing(missing: Sequence[RemoteFile], listener: Listener) -> None:
+    refuse_offline(f"{missing[0].path} of {missing[0].repo}")
     stage, total = "fetching", sum(file.size for file in missing)
     listener(StageStarted(stage, total, "bytes"))
     notes: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -252,6 +254,7 @@ def read_tail(
     from huggingface_hub import get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
+    refuse_offline(f"the footer of {file.path}")
     start = max(file.size - num_bytes, 0)
     headers = {
         **build_hf_headers(),

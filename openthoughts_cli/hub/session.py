@@ -6,6 +6,8 @@ import contextlib
 import os
 from collections.abc import Generator
 
+from openthoughts_cli.errors import NetworkError
+
 __all__ = [
     "access_steps",
     "OFFLINE_VARIABLES",
@@ -13,6 +15,7 @@ __all__ = [
     "http_error",
     "is_offline",
     "quiet",
+    "refuse_offline",
     "short_reason",
     "why_unreachable",
 ]
@@ -33,6 +36,19 @@ def is_offline() -> bool:
 
     said = (os.environ.get(name, "").upper() for name in OFFLINE_VARIABLES)
     return is_offline_mode() or any(value in ("1", "ON", "YES", "TRUE") for value in said)
+
+
+def refuse_offline(what: str) -> None:
+    """Stand before every request.
+
+    Raises:
+        NetworkError: requests are forbidden, and `what` is not in the cache.
+    """
+    if is_offline():
+        raise NetworkError(
+            f"{what} is not in the cache, and HF_HUB_OFFLINE (--offline) forbids to fetch it",
+            hint="leave it out where there is a network",
+        )
 
 
 def http_error() -> type[Exception]:

@@ -128,7 +128,8 @@ def test_aime_is_read_at_its_pinned_commit_and_then_from_the_cache(tmp_path: Pat
 
 
 def test_another_revision_or_data_set_is_resolved_and_recorded(tmp_path: Path, hub: Hub):
-    hub.files["/datasets/me/problems/resolve/v2/test.jsonl"] = ROWS
+    for revision in ("v2", COMMIT):
+        hub.files[f"/datasets/me/problems/resolve/{revision}/test.jsonl"] = ROWS
     found = load(tmp_path, hub.url, "aime25", "hub:me/problems@v2")
     assert found == {"problems": 30, "source": "me/problems/test.jsonl", "revision": COMMIT}
     hub.files.clear()
