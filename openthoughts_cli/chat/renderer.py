@@ -197,16 +197,23 @@ class Renderer:
                 )
         return measures
 
-    def _question_tokens(
-        self, offsets: Sequence[tuple[int, int]], prompt: str, question: str
-    ) -> int:
-        """How many of the prompt's tokens hold text of the question (templates may strip it)."""
+    def question_span(self, prompt: str, question: str) -> tuple[int, int] | None:
+        """Where the question stands in its prompt's text, in characters; None where it cannot be
+        told (a template that rewrites it). Templates may strip it."""
         before = self._template.before_question()
         for text in (question, question.strip()):
             if prompt.startswith(before) and prompt.startswith(text, len(before)):
-                first, last = len(before), len(before) + len(text)
-                return sum(start < last and end > first for start, end in offsets)
-        return 0
+                return len(before), len(before) + len(text)
+        return None
+
+    def _question_tokens(
+        self, offsets: Sequence[tuple[int, int]], prompt: str, question: str
+    ) -> int:
+        """How many of the prompt's tokens hold text of the question."""
+        span = self.question_span(prompt, question)
+        if span is None:
+            return 0
+        return sum(start < span[1] and end > span[0] for start, end in offsets)
 
     def _encode(self, texts: list[str]) -> list[tuple[int, ...]]:
         shared = self._ids.setdefault

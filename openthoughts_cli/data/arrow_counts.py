@@ -1,0 +1,277 @@
+"""Token counts of a row's parts, out of the ids that a fast encoder gives: no offsets, no strings.
+
+- Added tokens are cut out of a text before anything else is done to it. Where `</think>` is one
+  (Qwen3), the tokens of the thinking are those up to the first such id, and a control token that is
+  spelled out is an id too.
+- Elsewhere the bytes of the tokens, added up, give the places where tokens begin, as long as
+  normalising leaves the text as it is. That is checked text by text; any other is measured by
+  `tokenizers`. Only questions and, without such an id, answers are treated so.
+- NFC is not one thing: `tokenizers` 0.23 normalises by tables of about Unicode 9, gigatoken 0.10 by
+  those of Unicode 17. The characters that came between and take part in it (`NEWER`) are looked for
+  where a token holds a part of a character, as tokens of such rare ones do; rows that have one are
+  measured by `tokenizers`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from openthoughts_cli.data.arrow_encoder import ArrowEncoder, Encoded
+from openthoughts_cli.data.tokens import CountColumns
+from openthoughts_cli.data.trace import CLOSE, OPEN, split_trace
+
+if TYPE_CHECKING:
+    from openthoughts_cli.chat.renderer import Measure, Renderer
+
+__all__ = ["NEWER", "WINDOW_BYTES", "ArrowCounts"]
+
+WINDOW_BYTES = 8 << 20
+"""How much text is encoded at once: its ids take about as much memory again."""
+_KEPT_QUESTIONS = 1 << 16
+_HEAD_BYTES = 64
+
+_NEWER_RANGES = (
+    # Combining marks that only the newer tables know to be combining.
+    *("07FD", "0897-089F", "08CA-08D3", "09FE", "0C3C", "0D3B-0D3C", "0EBA", "1715", "1ABF-1AEB"),
+    *("1DF6-1DFA", "A82C", "10D24-10D27", "10D69-10D6D", "10EAB-10EAC", "10EFA-10EFF"),
+    *("10F46-10F50", "10F82-10F85", "11070", "1133B", "1145E", "11839-1183A", "119E0", "11A34"),
+    *("11A47", "11A99", "11D42-11D45", "11D97", "11F41-11F42", "16FF0-16FF1", "1E08F"),
+    *("1E130-1E136", "1E2AE", "1E2EC-1E2EF", "1E4EC-1E4EF", "1E5EE-1E5EF", "1E6E3-1E6F5"),
+    # Todhri, Tulu-Tigalari, Dives Akuru, Gurung Khema and Kirat Rai compose there.
+    *("105C0-105FF", "11380-113FF", "11930-11943", "16100-1613F", "16D40-16D7F"),
+)
+
+
+def _span(ends: str) -> str:
+    return "-".join(chr(int(end, 16)) for end in ends.split("-"))
+
+
+NEWER = re.compile(f"[{''.join(map(_span, _NEWER_RANGES))}]")
+"""Characters that `tokenizers` and gigatoken normalise in different ways. A test finds them anew."""
+
+_ADDED, _BROKEN = 1, 2
+
+
+class ArrowCounts:
+    """Counts Arrow columns with an encoder that is trusted.
+
+    Args:
+        renderer: whose tokens.
+        encoder: gives the ids that the renderer's own tokenizer gives.
+        form: the tokenizer.json, with or without its vocabulary.
+    """
+
+    def __init__(self, renderer: Renderer, encoder: ArrowEncoder, form: dict[str, Any]) -> None:
+        self.encoder = encoder
+        self._renderer = renderer
+        self._normalises = form["normalizer"] is not None
+        added: dict[str, int] = {token["content"]: token["id"] for token in form["added_tokens"]}
+        self._close = added.get(CLOSE)
+        size = len(encoder.token_texts)
+        self._token_bytes = np.fromiter(map(len, encoder.token_texts), np.int64, size)
+        # Most tokens are neither added nor broken: one look at all ids finds those that matter.
+        self._kind = np.zeros(size, dtype=np.uint8)
+        if self._normalises:
+            for token, text in enumerate(encoder.token_texts):
+                if not text.isascii() and _may_hold_newer(text):
+                    self._kind[token] = _BROKEN
+        self._is_control = np.zeros(size, dtype=np.bool_)
+        for text, token in added.items():
+            self._kind[token] = _ADDED
+            self._is_control[token] = bool(renderer.control_tokens_in(text))
+        # By hash of the question: most questions have many answers.
+        self._asked: dict[int, tuple[int, int, bool]] = {}
+
+    def count(self, questions: Any, answers: Any) -> CountColumns:
+        """As `TokenCounter.count_columns`."""
+        parts = [
+            self._window(questions[start:stop], answers[start:stop])
+            for start, stop in _windows(answers)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            empty = np.zeros(0, dtype=np.int64)
+            return CountColumns(empty, empty, empty, empty, np.zeros(0, dtype=np.bool_))
+        return CountColumns(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _window(self, questions: Any, answers: Any) -> CountColumns:
+        prompt, question, control = self._questions(questions)
+        targets = self._targets(answers)
+        found = self.encoder.encode(targets)
+        target = found.lengths + 1
+        at = np.flatnonzero(self._kind[found.ids])
+        owner = np.searchsorted(found.offsets, at, side="right") - 1
+        added = self._kind[found.ids[at]] == _ADDED
+        head, spelled = self._heads(found, answers, targets, at[added], owner[added])
+        for row in np.unique(owner[~added]).tolist():
+            answer = answers[row].as_py()
+            if NEWER.search(answer):
+                whole = self._measured("", answer)
+                target[row], head[row] = whole.target, whole.head
+        return CountColumns(prompt + target, question, head, target - head, control | spelled)
+
+    # -- answers
+
+    def _targets(self, answers: Any) -> Any:
+        if not self._renderer.opens_thinking:
+            return answers
+        texts = [self._renderer.target_text(answer) for answer in answers.to_pylist()]
+        return pa.array(texts, pa.large_string())
+
+    def _heads(
+        self,
+        found: Encoded,
+        answers: Any,
+        targets: Any,
+        at: NDArray[np.int64],
+        owner: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """How many tokens of each target are thinking, and whether it spells a control token.
+
+        `at` are the places of all added tokens, `owner` their rows.
+        """
+        rows = len(answers)
+        head = np.zeros(rows, dtype=np.int64)
+        ids = found.ids[at]
+        control = np.zeros(rows, dtype=np.bool_)
+        control[owner[self._is_control[ids]]] = True
+        closed = np.zeros(rows, dtype=np.bool_)
+        if self._close is not None:
+            closes = ids == self._close
+            # Backwards, so that the first one of a row is written last.
+            closer, place = owner[closes][::-1], at[closes][::-1]
+            head[closer] = place + 1 - found.offsets[closer]
+            closed[closer] = True
+        texts = _Bytes(answers)
+        for i in np.flatnonzero(~closed).tolist():
+            if self._close is None and texts.find(i, CLOSE.encode()) >= 0:
+                ids = found.ids[found.offsets[i] : found.offsets[i + 1]]
+                head[i] = self._measured_head(ids, targets[i].as_py(), answers[i].as_py())
+            elif _opens(texts, i):
+                head[i] = found.offsets[i + 1] - found.offsets[i]
+        return head, control
+
+    def _measured_head(self, ids: NDArray[np.uint32], target: str, answer: str) -> int:
+        """Tokens that begin before the end of the first `</think>`, which is text here."""
+        ends = self._ends(ids, target)
+        if ends is None:
+            return self._measured("", answer).head
+        cut = len(split_trace(target).thinking.encode())
+        return 1 + int(np.searchsorted(ends[:-1], cut))
+
+    def _measured(self, question: str, answer: str) -> Measure:
+        cut = len(split_trace(answer).thinking)
+        return self._renderer.measure([(question, answer, cut)])[0]
+
+    # -- questions
+
+    def _questions(
+        self, questions: Any
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Tokens of each prompt, those of its question, and whether that spells a control token."""
+        texts: list[bytes] = questions.cast(pa.large_binary()).to_pylist()
+        keys = [xxhash.xxh3_128_intdigest(text) for text in texts]
+        if len(self._asked) > _KEPT_QUESTIONS:
+            self._asked.clear()
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._asked}
+        if new:
+            asked = self._ask([text.decode() for text in new.values()])
+            self._asked.update(zip(new, asked, strict=True))
+        table = np.asarray([self._asked[key] for key in keys], dtype=np.int64).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2].astype(np.bool_)
+
+    def _ask(self, questions: list[str]) -> list[tuple[int, int, bool]]:
+        prompts = [self._renderer.prompt_text(question) for question in questions]
+        found = self.encoder.encode(pa.array(prompts, pa.large_string()))
+        asked: list[tuple[int, int, bool]] = []
+        for i, (first, last) in enumerate(pairwise(found.offsets.tolist())):
+            total, inside = (
+                last - first,
+                self._inside(found.ids[first:last], prompts[i], questions[i]),
+            )
+            if inside is None:
+                whole = self._measured(questions[i], "")
+                total, inside = whole.prompt, whole.question
+            asked.append((total, inside, bool(self._renderer.control_tokens_in(questions[i]))))
+        return asked
+
+    def _inside(self, ids: NDArray[np.uint32], prompt: str, question: str) -> int | None:
+        """How many of the prompt's tokens hold text of the question; None: it must be measured."""
+        ends = self._ends(ids, prompt)
+        if ends is None:
+            return None
+        span = self._renderer.question_span(prompt, question)
+        if span is None or span[1] == 0:
+            return 0
+        first = len(prompt[: span[0]].encode())
+        last = first + len(prompt[span[0] : span[1]].encode())
+        # The tokens that end behind the first byte, up to the one that holds the last byte.
+        return int(np.searchsorted(ends, last) - np.searchsorted(ends, first, side="right")) + 1
+
+    def _ends(self, ids: NDArray[np.uint32], text: str) -> NDArray[np.int64] | None:
+        """Where each token ends, in bytes of the text; None where normalising changes the text."""
+        if self._normalises and not _stays(text):
+            return None
+        ends = np.cumsum(self._token_bytes[ids])
+        # A blank that the tokenizer puts in front, say, would show here.
+        return ends if len(ends) and ends[-1] == len(text.encode()) else None
+
+
+def _stays(text: str) -> bool:
+    """Whether NFC leaves the text as it is, by the tables of either library."""
+    return text.isascii() or (NEWER.search(text) is None and unicodedata.is_normalized("NFC", text))
+
+
+def _may_hold_newer(token: bytes) -> bool:
+    try:
+        return bool(NEWER.search(token.decode()))
+    except UnicodeDecodeError:
+        return True  # a part of a character: of any
+
+
+class _Bytes:
+    """The texts of an Arrow column as bytes, without making objects of them."""
+
+    def __init__(self, column: Any) -> None:
+        _, offsets, data = column.buffers()
+        end = column.offset + len(column) + 1
+        self._offsets = np.frombuffer(offsets, dtype=np.int64)[column.offset : end].tolist()
+        self._data = memoryview(data or b"")
+
+    def head(self, row: int, length: int) -> bytes:
+        first, last = self._offsets[row], self._offsets[row + 1]
+        return bytes(self._data[first : min(last, first + length)])
+
+    def find(self, row: int, wanted: bytes) -> int:
+        return bytes(self._data[self._offsets[row] : self._offsets[row + 1]]).find(wanted)
+
+
+def _opens(texts: _Bytes, row: int) -> bool:
+    """Whether the text begins with `<think>`, white space before it left out."""
+    length = _HEAD_BYTES
+    while True:
+        head = texts.head(row, length)
+        start = head.decode("utf-8", "ignore").lstrip()
+        if len(start) >= len(OPEN) or len(head) < length:
+            return start.startswith(OPEN)
+        length *= 4
+
+
+def _windows(answers: Any) -> list[tuple[int, int]]:
+    """Cuts a column where its text has grown by a window, so that ids stay few in memory."""
+    if not len(answers):
+        return []
+    offsets = np.frombuffer(answers.buffers()[1], dtype=np.int64)
+    offsets = offsets[answers.offset : answers.offset + len(answers) + 1]
+    windows = (offsets[:-1] - offsets[0]) // WINDOW_BYTES
+    starts = [0, *(np.flatnonzero(np.diff(windows)) + 1).tolist(), len(answers)]
+    return list(pairwise(starts))
