@@ -14,6 +14,7 @@ import typer
 from openthoughts_cli.places import runs_dir, subsets_dir
 
 __all__ = [
+    "benchmark_questions",
     "benchmarks",
     "config_files",
     "config_keys",
@@ -72,6 +73,12 @@ def benchmarks(incomplete: str) -> list[str]:
     from openthoughts_cli.config.schema import KNOWN_BENCHMARKS
 
     return _starting(list(KNOWN_BENCHMARKS), incomplete)
+
+
+def benchmark_questions(incomplete: str) -> list[str]:
+    """The benchmarks that hold questions, and files of questions."""
+    names = _starting(["aime25", "arithmetic", "gpqa", "livecodebench"], incomplete)
+    return names + list(_files(incomplete, (".jsonl",)))
 
 
 def config_files(incomplete: str) -> list[str]:

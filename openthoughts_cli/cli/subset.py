@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Generator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from openthoughts_cli.cli import complete
 from openthoughts_cli.cli.console import Console, open_console
 from openthoughts_cli.cli.options import (
     ConfigOption,
@@ -32,6 +34,10 @@ __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
 
+_FILTERS = "Filters"
+_CHOICE = "Choice"
+_MIXTURE = "Mixture"
+
 
 @app.command()
 def subset(
@@ -41,10 +47,125 @@ def subset(
     domain: DomainOption = None,
     max_tokens: MaxTokensOption = None,
     min_tokens: Annotated[
-        int | None, typer.Option(metavar="N", help="The shortest row, in tokens.")
+        int | None,
+        typer.Option(metavar="N", help="The shortest row, in tokens.", rich_help_panel=_FILTERS),
+    ] = None,
+    max_assistant_tokens: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="The longest response.", rich_help_panel=_FILTERS),
+    ] = None,
+    max_thinking_tokens: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="The longest thinking.", rich_help_panel=_FILTERS),
+    ] = None,
+    difficulty: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEVELS",
+            help="Levels such as 7..9 or 8,none; repeatable.",
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
+    closed: Annotated[
+        bool | None,
+        typer.Option("--closed", help="Only rows with </think>.", rich_help_panel=_FILTERS),
+    ] = None,
+    boxed: Annotated[
+        bool | None,
+        typer.Option("--boxed", help="Only rows with \\boxed.", rich_help_panel=_FILTERS),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SQL",
+            help="A predicate over source, domain, difficulty, tokens, tokens_question, "
+            "tokens_thinking, tokens_answer, closed, boxed.",
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
+    decontaminate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Leave out questions of aime25, gpqa, livecodebench, arithmetic or a .jsonl "
+            "file; repeatable.",
+            autocompletion=complete.benchmark_questions,
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
+    ngram: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Words in a row that make questions worth comparing, 8 or 13. Default: 8.",
+            rich_help_panel=_FILTERS,
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", "-n", metavar="N", help="How many rows. Default: 100.")
+        int | None,
+        typer.Option(
+            "--limit",
+            "-n",
+            metavar="N",
+            help="How many rows. Default: 100.",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
+    questions: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="How many questions, with all their rows.", rich_help_panel=_CHOICE
+        ),
+    ] = None,
+    answers_per_question: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="The most rows of a question.", rich_help_panel=_CHOICE),
+    ] = None,
+    dedup: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="none, or exact: a question counts once. Default: none.",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORDER",
+            help="random, hardest, longest or shortest first. Default: random.",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
+    mix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARES",
+            help="Shares by source, openmath=0.5,physics=0.5; or top2 of a ranking.",
+            rich_help_panel=_MIXTURE,
+        ),
+    ] = None,
+    ranking: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ranks sources, the best first: JSON, YAML or CSV.",
+            rich_help_panel=_MIXTURE,
+        ),
+    ] = None,
+    mix_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UNIT",
+            help="Shares are of rows or tokens. Default: rows.",
+            rich_help_panel=_MIXTURE,
+        ),
+    ] = None,
+    allow_short: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-short", help="Go on where a source has too few.", rich_help_panel=_MIXTURE
+        ),
     ] = None,
     seed: SeedOption = None,
     tokenizer: Annotated[
@@ -79,7 +200,23 @@ def subset(
         domain=domain,
         max_tokens=max_tokens,
         min_tokens=min_tokens,
+        max_assistant_tokens=max_assistant_tokens,
+        max_thinking_tokens=max_thinking_tokens,
+        difficulty=difficulty,
+        closed=closed,
+        boxed=boxed,
+        where=where,
+        decontaminate=decontaminate,
+        ngram=ngram,
         limit=limit,
+        questions=questions,
+        answers_per_question=answers_per_question,
+        dedup=dedup,
+        order=order,
+        mix=mix,
+        ranking=ranking,
+        mix_by=mix_by,
+        allow_short=allow_short,
         seed=seed,
         tokenizer=tokenizer,
         full=full,
@@ -145,6 +282,8 @@ def _same_command_elsewhere() -> Generator[None]:
     except NetworkError as error:
         import sys
 
+        if "--decontaminate" in (error.hint or ""):
+            raise  # other rows would not help
         words = [*sys.argv[1:]]
         if "--dataset" in words[:-1]:
             at = words.index("--dataset")

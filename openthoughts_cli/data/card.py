@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openthoughts_cli.config.subset import short_source_name
+from openthoughts_cli.data.funnel import STEPS
 from openthoughts_cli.data.rows import Row
 from openthoughts_cli.data.trace import split_trace
 
@@ -103,8 +104,7 @@ def _load_example(name: str) -> str:
 
 
 def _funnel_rows(funnel: Mapping[str, Any]) -> list[tuple[str, str]]:
-    names = ("source", "domain", "malformed", "not_drawn", "control_tokens", "too_long")
-    removed = [(name.replace("_", " "), funnel[name]) for name in (*names, "too_short")]
+    removed = [(words, funnel.get(name, 0)) for name, words in STEPS.items()]
     return [
         ("read", f"{funnel['read']:,}"),
         *((f"- {what}", f"{count:,}") for what, count in removed if count),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +128,29 @@ class Corpus:
             try:
                 for group in range(file.num_row_groups):
                     yield _chunk(file, number, part.name, group, sources, domains)
+            finally:
+                file.close()
+
+    def fetch(
+        self, places: Iterable[tuple[int, int, int]]
+    ) -> Iterator[tuple[tuple[int, int, int], RawRow]]:
+        """The rows at these places (part, row group, row in the group), each group read once.
+
+        Raises:
+            DataError: a file is damaged, or has no such row.
+        """
+        wanted: dict[int, dict[int, list[int]]] = {}
+        for part, group, row in sorted(places):
+            wanted.setdefault(part, {}).setdefault(group, []).append(row)
+        for number, groups in wanted.items():
+            part = self.parts[number]
+            file = parquet.open_parquet(part.path, part.name)
+            try:
+                for group, rows in groups.items():
+                    for raw in parquet.read_some(file, group, part.name, rows):
+                        if isinstance(raw, Malformed):
+                            raise DataError(f"{part.name} has changed while it was read")
+                        yield (number, group, raw.row), raw
             finally:
                 file.close()
 

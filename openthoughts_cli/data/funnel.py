@@ -6,7 +6,30 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Funnel"]
+__all__ = ["DRAWN_STEPS", "LABEL_STEPS", "STEPS", "Funnel"]
+
+LABEL_STEPS: dict[str, str] = {
+    "source": "other source",
+    "domain": "other domain",
+    "malformed": "malformed",
+    "difficulty": "other difficulty",
+    "not_closed": "not closed",
+    "not_boxed": "not boxed",
+}
+"""What is told of every row without a tokenizer; key in the record, words for a person."""
+DRAWN_STEPS: dict[str, str] = {
+    "control_tokens": "control tokens",
+    "too_long": "too long",
+    "too_short": "too short",
+    "assistant_too_long": "response too long",
+    "thinking_too_long": "thinking too long",
+    "where": "where not true",
+    "contaminated": "contaminated",
+    "duplicates": "duplicate questions",
+    "other_answers": "further answers",
+}
+"""What is asked only of rows up to the last chosen one."""
+STEPS: dict[str, str] = {**LABEL_STEPS, "not_drawn": "not drawn", **DRAWN_STEPS}
 
 
 @dataclass(slots=True)
@@ -14,42 +37,29 @@ class Funnel:
     """Where the rows went. The counts add up to `read` and depend on no order of reading."""
 
     read: int = 0
-    source: int = 0
-    domain: int = 0
-    malformed: Counter[str] = field(default_factory=Counter[str])
-    not_drawn: int = 0
-    """Rows behind the last chosen one in the seeded order: whether they would pass is left open."""
-    control_tokens: int = 0
-    too_long: int = 0
-    too_short: int = 0
     chosen: int = 0
+    out: Counter[str] = field(default_factory=Counter[str])
+    """Rows by the step of `STEPS` that took them out, the malformed aside. Of those that are not
+    drawn, behind the last chosen one in the order, it is left open whether they would pass."""
+    malformed: Counter[str] = field(default_factory=Counter[str])
+    """Malformed rows by reason."""
     shortest_too_long: int | None = None
     """Tokens of the shortest row that was too long, for a remedy; no part of the record."""
 
     def steps(self) -> list[tuple[str, int]]:
         """(what took them out, how many rows), in the order of the tests, after `read`."""
-        return [
-            ("other source", self.source),
-            ("other domain", self.domain),
-            ("malformed", sum(self.malformed.values())),
-            ("not drawn", self.not_drawn),
-            ("control tokens", self.control_tokens),
-            ("too long", self.too_long),
-            ("too short", self.too_short),
-        ]
+        counts = self.record()
+        return [(words, counts[name]) for name, words in STEPS.items()]
 
     def record(self) -> dict[str, Any]:
         """The counts for `metadata.json` and `--json`."""
+        counts = {name: self.out[name] for name in STEPS}
+        counts["malformed"] = sum(self.malformed.values())
+        reasons = dict(sorted(self.malformed.items()))
         return {
             "read": self.read,
-            "source": self.source,
-            "domain": self.domain,
-            "malformed": sum(self.malformed.values()),
-            "malformed_reasons": dict(sorted(self.malformed.items())),
-            "not_drawn": self.not_drawn,
-            "control_tokens": self.control_tokens,
-            "too_long": self.too_long,
-            "too_short": self.too_short,
+            **counts,
+            "malformed_reasons": reasons,
             "chosen": self.chosen,
         }
 

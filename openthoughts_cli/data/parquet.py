@@ -7,7 +7,7 @@ both with text; any other is malformed, and counted by its reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -215,6 +215,29 @@ def read_rows(
             return
         yield from _batch_rows(batch, row_group, start, wanted)
         start += batch.num_rows
+
+
+def read_some(
+    file: pq.ParquetFile, row_group: int, name: str, rows: Sequence[int]
+) -> Iterator[RawRow | Malformed]:
+    """The rows of a row group with these numbers, ascending.
+
+    Raises:
+        DataError: the file is damaged, or the group has no such row.
+    """
+    try:
+        table = file.read_row_group(row_group, columns=list(COLUMNS)).take(pa.array(rows))
+    except (pa.ArrowInvalid, OSError, IndexError) as error:
+        raise broken(name, error) from error
+    batches = table.combine_chunks().to_batches()
+    found = (row for batch in batches for row in _batch_rows(batch, row_group, 0, _all_rows))
+    for number, row in zip(rows, found, strict=True):
+        yield row._replace(row=number)
+
+
+def _all_rows(source: str, domain: str) -> bool:
+    del source, domain
+    return True
 
 
 def _batch_rows(

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from openthoughts_cli.config.subset import SubsetConfig, short_source_name
+from openthoughts_cli.config.choice import parse_levels, short_source_name
+from openthoughts_cli.config.subset import SubsetConfig
 from openthoughts_cli.data.corpus import Corpus, open_corpus
+from openthoughts_cli.data.criteria import Criteria
+from openthoughts_cli.data.overlap import Benchmarks, load_benchmarks
+from openthoughts_cli.data.ranking import top_shares
 from openthoughts_cli.data.rows import ROWS_FORMAT
-from openthoughts_cli.data.select import Criteria, Selection, select
+from openthoughts_cli.data.select import Selection, select
 from openthoughts_cli.data.tokens import TokenCounter
+from openthoughts_cli.data.where import Where
 from openthoughts_cli.digests import digest_value
-from openthoughts_cli.errors import NotFoundError
+from openthoughts_cli.errors import ConfigError, NotFoundError
 from openthoughts_cli.events import Listener, silent
 
 __all__ = ["Plan", "count_labels", "plan_subset"]
@@ -28,6 +33,7 @@ class Plan:
     corpus: Corpus
     counter: TokenCounter
     criteria: Criteria
+    benchmarks: Benchmarks | None = None
 
     @cached_property
     def choice(self) -> dict[str, Any]:
@@ -37,7 +43,9 @@ class Plan:
             how.pop(which_data)
         # The digest says whose tokens; the name by which the tokenizer was found does not matter.
         how.pop("tokenizer")
-        how["source"] = sorted(self.criteria.sources)
+        how["source"] = [] if self.config.mix else sorted(self.criteria.sources)
+        if self.benchmarks is not None:
+            how["decontaminate_digest"] = self.benchmarks.digest
         return {**how, "tokenizer_digest": self.counter.digest, "rows_format": ROWS_FORMAT}
 
     @cached_property
@@ -51,7 +59,13 @@ class Plan:
         Raises:
             DataError: a file is damaged.
         """
-        return select(self.corpus, self.criteria, self.counter, listener=listener)
+        return select(
+            self.corpus,
+            self.criteria,
+            self.counter,
+            benchmarks=self.benchmarks,
+            listener=listener,
+        )
 
 
 def plan_subset(config: SubsetConfig, *, listener: Listener = silent) -> Plan:
@@ -63,26 +77,61 @@ def plan_subset(config: SubsetConfig, *, listener: Listener = silent) -> Plan:
         ModelError: the tokenizer cannot be had.
     """
     from openthoughts_cli.chat.renderer import load_renderer
-    from openthoughts_cli.data.tokens import RendererCounter
+    from openthoughts_cli.data.fast_tokens import FastCounter
 
+    config = _with_shares(config)
+    where = Where(config.where) if config.where is not None else None
+    benchmarks = None
+    if config.decontaminate:
+        benchmarks = load_benchmarks(config.decontaminate, ngram=config.ngram, listener=listener)
+    mix = config.mix if isinstance(config.mix, dict) else {}
     corpus = open_corpus(
         config.dataset,
-        sources=config.source,
+        sources=config.source or tuple(mix),
         seed=config.seed,
         full=config.full,
         listener=listener,
     )
+    spelled = _present(config.source or tuple(mix), corpus)
     criteria = Criteria(
-        sources=_present(config.source, corpus),
+        sources=frozenset(spelled.values()),
         domains=frozenset(config.domain),
+        difficulty=parse_levels(config.difficulty) if config.difficulty else None,
+        closed=config.closed,
+        boxed=config.boxed,
         min_tokens=config.min_tokens,
         max_tokens=config.max_tokens,
+        max_assistant_tokens=config.max_assistant_tokens,
+        max_thinking_tokens=config.max_thinking_tokens,
+        where=where,
         drop_control_tokens=config.control_tokens == "drop",
-        limit=config.limit,
+        answers_per_question=config.answers_per_question,
+        dedup=config.dedup == "exact",
+        order=config.order,
+        limit=config.wanted,
+        by_question=config.questions is not None,
         seed=config.seed,
+        mix=tuple(sorted((spelled[source], share) for source, share in mix.items())),
+        mix_by_tokens=config.mix_by == "tokens",
+        allow_short=config.allow_short,
     )
     renderer = load_renderer(config.tokenizer, listener=listener)
-    return Plan(config, corpus, RendererCounter(renderer), criteria)
+    return Plan(config, corpus, FastCounter(renderer, listener=listener), criteria, benchmarks)
+
+
+def _with_shares(config: SubsetConfig) -> SubsetConfig:
+    """The config with `topN` of a ranking resolved to shares, so that it can be repeated."""
+    if config.ranking is not None and not isinstance(config.mix, str):
+        raise ConfigError(
+            "a ranking alone chooses nothing", hint="say how many of its sources: --mix top2"
+        )
+    if not isinstance(config.mix, str) or config.ranking is None:
+        return config
+    values = config.model_dump()
+    shares = top_shares(config.mix, config.ranking)
+    # What the name of a subset says stays as it was asked for.
+    values["name"] = config.name or config.default_name()
+    return SubsetConfig.model_validate({**values, "mix": shares, "ranking": None})
 
 
 def count_labels(config: SubsetConfig, *, listener: Listener = silent) -> Counter[tuple[str, str]]:
@@ -95,16 +144,16 @@ def count_labels(config: SubsetConfig, *, listener: Listener = silent) -> Counte
     return corpus.label_counts()
 
 
-def _present(sources: tuple[str, ...], corpus: Corpus) -> frozenset[str]:
-    """The sources as the rows spell them.
+def _present(sources: tuple[str, ...], corpus: Corpus) -> dict[str, str]:
+    """Each source as the rows spell it.
 
     Raises:
         NotFoundError: one that no row has; the message lists those that rows have.
     """
     if not sources:
-        return frozenset()
+        return {}
     there = {source for source, _ in corpus.label_counts()}
-    found: set[str] = set()
+    found: dict[str, str] = {}
     for source in sources:
         name = source if source in there else short_source_name(source)
         if name not in there:
@@ -116,5 +165,5 @@ def _present(sources: tuple[str, ...], corpus: Corpus) -> frozenset[str]:
                 f"{', '.join(sorted(there))}",
                 hint=f"{guess}`ot subset --list-sources --dataset {corpus.dataset}` counts them",
             )
-        found.add(name)
-    return frozenset(found)
+        found[source] = name
+    return found

@@ -6,6 +6,7 @@
       config.json     the resolved config; `ot subset --config` on it repeats the cut
       samples/        ten rows as Markdown, from the shortest to the longest
       README.md       a data set card
+      removed.jsonl   rows left out because a benchmark has their question, where that was asked
 
 The name is a label. What a subset is stands in its digest: that of the canonical rows.
 """
@@ -252,14 +253,29 @@ def _check_result(selection: Selection, config: SubsetConfig, listener: Listener
         raise EmptyResultError(
             f"no row passed the filters: {funnel.sentence()}", hint=_empty_hint(selection, config)
         )
-    if len(selection.chosen) < config.limit:
+    noun = "rows" if config.questions is None else "questions"
+    found = len(selection.chosen)
+    if config.questions is not None:
+        found = len({item.question_id for item in selection.chosen})
+    if found < config.wanted:
         listener(
             Notice(
-                f"{len(selection.chosen):,} rows passed, {config.limit:,} were asked for: "
-                f"{funnel.sentence()}",
+                f"{found:,} {noun} passed, {config.wanted:,} were asked for: {funnel.sentence()}",
                 "warning",
             )
         )
+
+
+_REMEDIES = {
+    "not closed": "few rows have `</think>`: leave out --closed",
+    "not boxed": "leave out --boxed",
+    "control tokens": "keep such rows with --set control_tokens=keep, if you want real control "
+    "tokens",
+    "response too long": "raise --max-assistant-tokens",
+    "thinking too long": "raise --max-thinking-tokens",
+    "where not true": "the predicate of --where is true of no row; sources have their full names",
+    "contaminated": "every row's question is a benchmark's",
+}
 
 
 def _empty_hint(selection: Selection, config: SubsetConfig) -> str:
@@ -269,11 +285,13 @@ def _empty_hint(selection: Selection, config: SubsetConfig) -> str:
         return f"the shortest row has {funnel.shortest_too_long:,} tokens: raise --max-tokens"
     if worst == "too short":
         return f"every row has fewer than {config.min_tokens:,} tokens: lower --min-tokens"
-    if worst == "control tokens":
-        return "keep such rows with --set control_tokens=keep, if you want real control tokens"
+    if worst == "other difficulty":
+        return f"no row is of difficulty {','.join(config.difficulty)}; math and science have none"
     if worst == "malformed":
         reasons = ", ".join(f"{what} {n:,}" for what, n in funnel.malformed.most_common())
         return f"a row is one human turn and one gpt turn, both with text; here: {reasons}"
+    if worst in _REMEDIES:
+        return _REMEDIES[worst]
     counts = selection.corpus.label_counts()
     found = ", ".join(sorted({f"{source} ({domain})" for source, domain in counts}))
     return f"the rows there are of {found}"
@@ -295,6 +313,11 @@ def _write(
             if index in shown:
                 page = sample_page(index, row)
                 _write_text(aside / "samples" / f"{shown.index(index) + 1:02}.md", page)
+        if plan.benchmarks is not None:
+            lines = [
+                json.dumps(each.record(), ensure_ascii=False) for each in selection.overlapping
+            ]
+            _write_text(aside / "removed.jsonl", "".join(f"{line}\n" for line in lines))
         _write_text(aside / _METADATA, _json(metadata))
     return Subset(name, place, metadata)
 

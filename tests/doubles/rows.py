@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openthoughts_cli.data.tokens import TokenCounts
+from openthoughts_cli.data.tokens import CountColumns, TokenCounts
 from openthoughts_cli.data.trace import split_trace
 
 TURN = pa.struct([("from", pa.string()), ("value", pa.string())])
@@ -76,6 +77,12 @@ class WordCounter:
     def count(self, rows: Sequence[tuple[str, str]]) -> list[TokenCounts]:
         self.counted += len(rows)
         return [self._one(question, answer) for question, answer in rows]
+
+    def count_columns(self, questions: Any, answers: Any) -> CountColumns:
+        rows = list(zip(questions.to_pylist(), answers.to_pylist(), strict=True))
+        counts = np.asarray(self.count(rows), dtype=np.int64).reshape(-1, 4)
+        control = [any(map(self.has_control, row)) for row in rows]
+        return CountColumns(*counts.T, control=np.asarray(control, dtype=np.bool_))
 
     def _one(self, question: str, answer: str) -> TokenCounts:
         trace = split_trace(answer)

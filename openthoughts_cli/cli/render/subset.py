@@ -12,7 +12,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from openthoughts_cli.cli.render.tables import facts, table
-from openthoughts_cli.config.subset import short_source_name
+from openthoughts_cli.config.choice import short_source_name
+from openthoughts_cli.data.funnel import STEPS
 from openthoughts_cli.places import subsets_dir
 
 if TYPE_CHECKING:
@@ -34,15 +35,6 @@ __all__ = [
 _BAR_WIDTH = 32
 _FOLD_LINES = {"question": (8, 2), "thinking": (4, 3), "answer": (10, 4)}
 _WRAP = 76
-_FUNNEL = {
-    "source": "other source",
-    "domain": "other domain",
-    "malformed": "malformed",
-    "not_drawn": "not drawn",
-    "control_tokens": "control tokens",
-    "too_long": "too long",
-    "too_short": "too short",
-}
 _WIDE_BLOCKS = "▏▎▍▌▋▊▉█"
 
 
@@ -142,8 +134,8 @@ def funnel_view(funnel: Mapping[str, Any]) -> RenderableType:
     read = int(funnel["read"])
     rows: list[Sequence[object]] = [("read", "", read, _bar(read, read))]
     left = read
-    for key, name in _FUNNEL.items():
-        if gone := int(funnel[key]):
+    for key, name in STEPS.items():
+        if gone := int(funnel.get(key, 0)):
             left -= gone
             rows.append((name, Text(f"-{gone:,}", style="dim"), left, _bar(left, read)))
             reasons: Mapping[str, int] = funnel["malformed_reasons"] if key == "malformed" else {}
@@ -154,7 +146,7 @@ def funnel_view(funnel: Mapping[str, Any]) -> RenderableType:
     shown = table(("", "out", "left", " "), rows, right=("out", "left"))
     if not funnel["not_drawn"]:
         return shown
-    note = "not drawn: behind the last chosen row in the order of the seed"
+    note = "not drawn: behind the last chosen row in the order"
     return Group(shown, Text(note, style="dim"))
 
 

@@ -1,0 +1,315 @@
+"""The choice itself, apart from where rows are read: offers go in, chosen rows and a funnel come out.
+
+Rows may be offered in any order, and a supplier may leave out those that `could_take` refuses. What
+comes out depends on the rows alone: a row behind the last chosen one counts as "not drawn", and a
+row behind the last one of its question as a further answer, even if it was tested and failed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openthoughts_cli.config.choice import short_source_name
+from openthoughts_cli.data.criteria import Criteria, packed_key, question_order_key
+from openthoughts_cli.data.draw import Chosen, Draw
+from openthoughts_cli.data.funnel import DRAWN_STEPS, Funnel
+from openthoughts_cli.data.mixture import NOTHING_DRAWN, Mixed, mix_units, seats
+from openthoughts_cli.data.overlap import Match
+from openthoughts_cli.data.rows import row_id
+from openthoughts_cli.errors import EmptyResultError
+
+__all__ = ["KEPT_TEXT_BYTES", "Keys", "Overlapping", "Sieve"]
+
+KEPT_TEXT_BYTES = 256 << 20
+"""Texts of chosen rows held in memory; beyond it they are read again when they are written."""
+_STEPS = tuple(DRAWN_STEPS)
+_MASK = (1 << 64) - 1
+
+
+class Keys(NamedTuple):
+    """A row's place in the order, and that of its unit (itself, or its question)."""
+
+    row: int
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlapping:
+    """A row whose question is also a benchmark's, and how that was seen."""
+
+    row_id: str
+    question_id: str
+    source: str
+    match: Match
+
+    def record(self) -> dict[str, Any]:
+        """A line of removed.jsonl."""
+        return {
+            "row_id": self.row_id,
+            "question_id": self.question_id,
+            "source": self.source,
+            "reason": f"its question is that of {self.match.benchmark} {self.match.problem}",
+            **asdict(self.match),
+        }
+
+
+class Sieve:
+    """Takes what suppliers offer and keeps the choice."""
+
+    def __init__(self, criteria: Criteria, *, keep_bytes: int = KEPT_TEXT_BYTES) -> None:
+        self.criteria = criteria
+        self.funnel = Funnel()
+        self.eligible = 0
+        """Rows that passed the label steps."""
+        self._keep_bytes = keep_bytes
+        self._kept_bytes = 0
+        self._shares = [share for _, share in criteria.mix] or [1.0]
+        self._part_of = {source: part for part, (source, _) in enumerate(criteria.mix)}
+        self._draws = [
+            Draw(
+                wanted,
+                by_question=criteria.by_question,
+                cap=criteria.cap,
+                distinct=criteria.dedup,
+            )
+            for wanted in self._wanted()
+        ]
+        self._cap_step = (
+            "duplicates"
+            if criteria.dedup and criteria.answers_per_question is None
+            else "other_answers"
+        )
+        self._rejected = _Rejected(by_question=criteria.by_question)
+        self._overlapping: list[tuple[Keys, int, int, str, str, Match]] = []
+
+    def _wanted(self) -> list[int]:
+        criteria = self.criteria
+        # Where a part's rows may be passed over for another part's, or turns differ in size, any
+        # part may need all of its first `limit` units.
+        if criteria.cap is not None or criteria.mix_by_tokens:
+            return [criteria.limit] * len(self._shares)
+        return seats(self._shares, criteria.limit)
+
+    def part_of(self, source: str) -> int:
+        """The number of the mixture's part that holds rows of a source."""
+        return self._part_of.get(source, 0)
+
+    def keys(self, leading: int, place: int, content: int, question_id: str | None) -> Keys:
+        """The keys of a row.
+
+        Args:
+            leading: what the order looks at before the seed.
+            place: `order_key` of the content.
+            content: the row's content hash.
+            question_id: needed where questions are counted.
+        """
+        key = packed_key(leading, place, content)
+        if not self.criteria.by_question:
+            return Keys(key, key)
+        assert question_id is not None
+        place = question_order_key(question_id, self.criteria.seed)
+        return Keys(key, packed_key(leading, place, int(question_id, 16)))
+
+    def could_take(self, part: int, keys: Keys, question_id: str | None) -> bool:
+        """Whether a row that is not tested yet could be chosen."""
+        return self._draws[part].could_take(keys.row, keys.unit, question_id)
+
+    def over(self, part: int, unit: int) -> bool:
+        """Whether no unit of this key or a later one can be chosen any more."""
+        return self._draws[part].over(unit)
+
+    def accept(self, part: int, item: Chosen) -> None:
+        """Offer a row that passed every test."""
+        if item.raw is not None:
+            self._kept_bytes += _num_bytes(item)
+        for gone, step in self._draws[part].add(item):
+            if gone.raw is not None:
+                self._kept_bytes -= _num_bytes(gone)
+            if step is not None:
+                self._reject_as(part, step, Keys(gone.key, gone.unit), gone.question_id)
+        if self._kept_bytes > self._keep_bytes:
+            for draw in self._draws:
+                for kept in draw.kept():
+                    kept.raw = None
+            self._kept_bytes = 0
+
+    def reject(self, part: int, step: str, keys: Keys, question_id: str | None) -> None:
+        """Tell of a row that a step of the funnel took out."""
+        self._reject_as(part, step, keys, question_id)
+
+    def reject_many(
+        self,
+        part: int,
+        steps: NDArray[np.object_],
+        leading: NDArray[np.int64],
+        place: NDArray[np.uint64],
+        unit_place: NDArray[np.uint64],
+        question: NDArray[np.uint64],
+    ) -> None:
+        """The same of many rows; `question` holds the upper half of each question hash."""
+        codes = np.array([_STEPS.index(step) for step in steps], dtype=np.uint8)
+        parts = np.full(len(codes), part, dtype=np.uint8)
+        self._rejected.chunks.append((parts, codes, leading, place, leading, unit_place, question))
+
+    def overlaps(
+        self, part: int, keys: Keys, content: int, question_id: str, source: str, match: Match
+    ) -> None:
+        """Tell of a row whose question a benchmark has."""
+        self._reject_as(part, "contaminated", keys, question_id)
+        self._overlapping.append((keys, part, content, question_id, source, match))
+
+    def _reject_as(self, part: int, step: str, keys: Keys, question_id: str | None) -> None:
+        if step == "other_answers":
+            step = self._cap_step
+        half = int(question_id[:16], 16) if question_id is not None else 0
+        self._rejected.add(part, _STEPS.index(step), keys, half)
+
+    def finish(self) -> tuple[list[Chosen], Funnel, list[Overlapping]]:
+        """The chosen rows in their order, where the others went, and which overlapped.
+
+        Raises:
+            EmptyResultError: a part of a mixture has fewer rows than its share.
+        """
+        criteria = self.criteria
+        units = [draw.units() for draw in self._draws]
+        mixed = mix_units(
+            units,
+            self._shares,
+            criteria.limit,
+            by_tokens=criteria.mix_by_tokens,
+            cap=criteria.cap,
+            distinct=criteria.dedup,
+        )
+        if criteria.mix and mixed.short:
+            self._refuse_short(mixed, [len(part) for part in units])
+        seen: Counter[int] = Counter()
+        for item in mixed.chosen:
+            item.occurrence = seen[item.content]
+            seen[item.content] += 1
+        steps, counted = self._rejected.counted(mixed, self._cap_ends(mixed.chosen), self._cap_step)
+        funnel = self.funnel
+        for step, count in mixed.skipped.items():
+            funnel.out[self._cap_step if step == "other_answers" else step] += count
+        for code, count in zip(*np.unique(steps[counted], return_counts=True), strict=True):
+            funnel.out[_STEPS[int(code)]] += int(count)
+        funnel.chosen = len(mixed.chosen)
+        drawn = sum(funnel.out[step] for step in _STEPS)
+        funnel.out["not_drawn"] = self.eligible - drawn - funnel.chosen
+        return mixed.chosen, funnel, self._listed(mixed)
+
+    def _cap_ends(self, chosen: Sequence[Chosen]) -> dict[int, int]:
+        """Of each question that has all the rows it may have: the key of its last row."""
+        cap = self.criteria.cap
+        if cap is None:
+            return {}
+        rows: dict[str, list[int]] = {}
+        for item in chosen:
+            rows.setdefault(item.question_id, []).append(item.key)
+        return {int(name[:16], 16): max(keys) for name, keys in rows.items() if len(keys) >= cap}
+
+    def _listed(self, mixed: Mixed) -> list[Overlapping]:
+        found: list[Overlapping] = []
+        seen: Counter[int] = Counter()
+        rows = sorted(self._overlapping, key=lambda each: each[0])
+        for keys, part, content, question_id, source, match in rows:
+            last = mixed.last[part]
+            # Of the last question all rows are drawn; of single rows those before the last.
+            reach = keys.unit - self.criteria.by_question
+            if last is None or reach < last:
+                name = row_id(content, seen[content])
+                seen[content] += 1
+                found.append(Overlapping(name, question_id, source, match))
+        return found
+
+    def _refuse_short(self, mixed: Mixed, had: Sequence[int]) -> None:
+        """Raise where a part is exhausted and that is not allowed, or has nothing at all."""
+        criteria = self.criteria
+        noun = "questions" if criteria.by_question else "rows"
+        wanted = seats(self._shares, criteria.limit)
+        for part in mixed.short:
+            name = short_source_name(criteria.mix[part][0])
+            if had[part] and criteria.allow_short:
+                continue
+            share = "its share of tokens needs more"
+            if not criteria.mix_by_tokens:
+                share = f"its share of {criteria.limit:,} is {wanted[part]:,}"
+            fewer = "--questions" if criteria.by_question else "--limit"
+            raise EmptyResultError(
+                f"the mixture's source {name} has {had[part]:,} {noun} that pass, and {share}",
+                hint=f"lower {fewer}, loosen the filters, or take what there is with --allow-short"
+                if had[part]
+                else f"no row of {name} passes: loosen the filters, or leave it out of the mixture",
+            )
+
+
+class _Rejected:
+    """Rows that were tested and failed: enough of each to say later whether it was drawn."""
+
+    def __init__(self, *, by_question: bool) -> None:
+        self._by_question = by_question
+        self._columns = [array(code) for code in "BBqQqQQ"]
+        self.chunks: list[tuple[NDArray[Any], ...]] = []
+
+    def add(self, part: int, step: int, keys: Keys, question: int) -> None:
+        values = (
+            part,
+            step,
+            keys.row >> 192,
+            keys.row >> 128 & _MASK,
+            keys.unit >> 192,
+            keys.unit >> 128 & _MASK,
+            question,
+        )
+        for column, value in zip(self._columns, values, strict=True):
+            column.append(value)
+
+    def counted(
+        self, mixed: Mixed, cap_ends: dict[int, int], cap_step: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The step of each row, and whether it was drawn."""
+        kinds = (np.uint8, np.uint8, np.int64, np.uint64, np.int64, np.uint64, np.uint64)
+        single = [
+            np.frombuffer(column, dtype=kind) if column else np.empty(0, dtype=kind)
+            for column, kind in zip(self._columns, kinds, strict=True)
+        ]
+        parts, steps, leading, place, unit_leading, unit_place, question = (
+            np.concatenate([column, *(chunk[i] for chunk in self.chunks)])
+            for i, column in enumerate(single)
+        )
+        steps = steps.astype(np.uint8)
+        counted = np.zeros(len(steps), dtype=np.bool_)
+        for part, last in enumerate(mixed.last):
+            if last is None:
+                counted |= parts == part
+            elif last != NOTHING_DRAWN:
+                before = _before(unit_leading, unit_place, last, or_equal=self._by_question)
+                counted |= (parts == part) & before
+        if cap_ends:
+            halves = np.array(sorted(cap_ends), dtype=np.uint64)
+            ends = [cap_ends[half] for half in halves.tolist()]
+            end_leading = np.array([end >> 192 for end in ends], dtype=np.int64)
+            end_place = np.array([end >> 128 & _MASK for end in ends], dtype=np.uint64)
+            at = np.minimum(np.searchsorted(halves, question), len(halves) - 1)
+            behind = (leading > end_leading[at]) | (
+                (leading == end_leading[at]) & (place > end_place[at])
+            )
+            steps[(halves[at] == question) & behind] = _STEPS.index(cap_step)
+        return steps, counted
+
+
+def _before(leading: Any, place: Any, last: int, *, or_equal: bool) -> NDArray[np.bool_]:
+    last_leading, last_place = last >> 192, np.uint64(last >> 128 & _MASK)
+    earlier = place <= last_place if or_equal else place < last_place
+    return (leading < last_leading) | ((leading == last_leading) & earlier)
+
+
+def _num_bytes(item: Chosen) -> int:
+    raw = item.raw
+    return 0 if raw is None else len(raw.question) + len(raw.answer)
