@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 LORA_ALPHA = 32
-"""The scale of an adapter is alpha / rank, as Tinker has it (docs/decisions)."""
+"""The scale of an adapter is alpha / rank (docs/decisions/2026-11-24-local-lora.md)."""
 
 _UNKNOWN = "?"
 
