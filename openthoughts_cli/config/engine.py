@@ -33,7 +33,7 @@ class EngineConfig(ConfigModel):
     `auto`: bfloat16 where the hardware multiplies it (a GPU, a CPU with AMX or AVX512-BF16), else
     float32."""
 
-    micro_batch_tokens: int = Field(default=1024, ge=1)
+    micro_batch_tokens: int = Field(default=768, ge=1)
     """Local engine: most padded tokens that go through the model at once while training."""
 
     sample_batch_tokens: int = Field(default=32768, ge=1)
