@@ -38,8 +38,8 @@ def subset_config() -> SubsetConfig:
     return SubsetConfig(
         dataset=SAMPLE_DATASET,
         source=("openmath",),
-        max_tokens=160,
-        limit=1400,
+        max_tokens=128,
+        limit=800,
         tokenizer=LOCAL_MODEL,
         name="quickstart",
     )
@@ -51,9 +51,9 @@ def train_config(seed: int) -> TrainConfig:
         subset="quickstart",
         model=LOCAL_MODEL,
         engine=EngineConfig(kind="local"),
-        batch_size=16,
+        batch_size=8,
         epochs=1,
-        max_steps=24,
+        max_steps=28,
         learning_rate=1e-3,
         lr_schedule="linear",
         warmup_steps=2,
@@ -62,9 +62,9 @@ def train_config(seed: int) -> TrainConfig:
         seed=seed,
         save_every=0,
         evals={
-            "nll": BenchmarkConfig(every=8, at_start=True, limit=48),
+            "nll": BenchmarkConfig(every=14, at_start=True, limit=24),
             "arithmetic": BenchmarkConfig(
-                at_start=True, limit=100, n=1, temperature=0.7, max_tokens=96
+                at_start=True, limit=64, n=1, temperature=0.7, max_tokens=96
             ),
         },
         wandb=WandbConfig(mode="disabled"),

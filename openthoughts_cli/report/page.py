@@ -7,6 +7,7 @@ forbid showing its text has its answers left out.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -104,7 +105,7 @@ def _score_rows(
         for metric in metrics:
             values = [at.get(step, {}).get(metric) for step in steps]
             shown = ["" if value is None else f"{value:.4g}" for value in values]
-            rows.append({"benchmark": name, "metric": metric, "values": shown})
+            rows.append({"benchmark": name, "metric": metric, "cells": shown})
     return rows
 
 
@@ -163,7 +164,7 @@ def _score_charts(run: RunDirectory, config: dict[str, Any]) -> list[dict[str, A
             continue
         (first_step, first), (last_step, last) = by_step[0], by_step[-1]
         bars: list[Interval] = []
-        for metric in (m for m in last if m == "mean@1" or m.startswith(("pass@", "maj@"))):
+        for metric in _shown_metrics(last):
             for step, values, css in ((first_step, first, "a"), (last_step, last, "b")):
                 interval = _interval(run, name, step, metric)
                 if metric in values and interval is not None:
@@ -188,10 +189,17 @@ def _score_charts(run: RunDirectory, config: dict[str, Any]) -> list[dict[str, A
     return charts
 
 
+def _shown_metrics(metrics: Mapping[str, float]) -> list[str]:
+    """The scores of a chart; pass@1 is the same number as mean@1 and is not shown twice."""
+    named = [m for m in metrics if m == "mean@1" or m.startswith(("pass@", "maj@"))]
+    return [m for m in named if m != "pass@1" or "mean@1" not in metrics]
+
+
 def _settings_text(config: dict[str, Any], name: str) -> str:
     settings = config.get("evals", {}).get(name, {})
+    answers = "1 answer" if settings.get("n") == 1 else f"{settings.get('n')} answers"
     return (
-        f"{settings.get('n')} answers a problem, temperature {settings.get('temperature')}, at most "
+        f"{answers} a problem, temperature {settings.get('temperature')}, at most "
         f"{settings.get('max_tokens')} tokens. Bars: 95% intervals for problems like these."
     )
 
