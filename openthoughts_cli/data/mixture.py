@@ -41,8 +41,12 @@ class Mixed:
 def seats(shares: Sequence[float], total: int) -> list[int]:
     """How many of `total` units each part gets."""
     scale = _scales(shares)
-    taken = [0] * len(shares)
-    for _ in range(total):
+    # All turns up to a threshold at once: a part has had its turn t when (t - 1/2) / share is below
+    # it. The threshold of `total - parts` leaves at most two turns a part to be given one by one.
+    exact = [Fraction(1, each) for each in scale]
+    quotas = [share / sum(exact) * max(total - len(shares), 0) for share in exact]
+    taken = [int(quota + Fraction(1, 2)) for quota in quotas]
+    while sum(taken) < total:
         taken[_turn(taken, [1] * len(shares), scale)] += 1
     return taken
 
@@ -76,8 +80,7 @@ def mix_units(
     taken = [0] * len(parts)
     for _ in range(wanted):
         heads = [line.head(guard, mixed.skipped) for line in lines]
-        if not any(heads):
-            mixed.last = [None] * len(parts)
+        if not any(heads) and all(key is None for key in mixed.last):
             break
         sizes = [
             line.size(head) if by_tokens else 1 for line, head in zip(lines, heads, strict=True)

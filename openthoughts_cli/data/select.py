@@ -175,7 +175,7 @@ class _Stream:
             return
         self.sieve.eligible += 1
         content = content_hash(raw.source, raw.domain, raw.difficulty, raw.question, raw.answer)
-        question_id = _question_id(raw.question) if criteria.knows_questions else None
+        question_id = question_id_of(raw.question) if criteria.knows_questions else None
         where = Place(part, raw.row_group, raw.row)
         place = order_key(content, criteria.seed)
         row = _Pending(place, content, question_id, where, closed, boxed, raw)
@@ -218,7 +218,7 @@ class _Stream:
             if step:
                 self.sieve.reject(part, step, keys, row.question_id)
                 continue
-            question_id = row.question_id or _question_id(raw.question)
+            question_id = row.question_id or question_id_of(raw.question)
             if self._benchmarks and self.sieve.could_take(part, keys, row.question_id):
                 found = self._benchmarks.find(question_id, raw.question.decode())
                 if found is not None:
@@ -245,7 +245,7 @@ class _Stream:
 
 
 @lru_cache(maxsize=1024)
-def _question_id(question: bytes) -> str:
+def question_id_of(question: bytes) -> str:
     # The answers of one question often stand together.
     return question_hash(question.decode())
 

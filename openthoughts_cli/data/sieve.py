@@ -154,7 +154,9 @@ class Sieve:
         question: NDArray[np.uint64],
     ) -> None:
         """The same of many rows; `question` holds the upper half of each question hash."""
-        codes = np.array([_STEPS.index(step) for step in steps], dtype=np.uint8)
+        codes = np.zeros(len(steps), dtype=np.uint8)
+        for code, step in enumerate(_STEPS):
+            codes[steps == step] = code
         parts = np.full(len(codes), part, dtype=np.uint8)
         self._rejected.chunks.append((parts, codes, leading, place, leading, unit_place, question))
 
