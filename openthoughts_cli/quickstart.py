@@ -90,7 +90,8 @@ def quickstart(
         MissingExtraError: the local engine's packages are not installed.
         NetworkError: the model is not here yet and can be fetched from nowhere.
     """
-    subset = build_subset(subset_config(), listener=listener)
+    # the name is ours: what an older ot left there is replaced
+    subset = build_subset(subset_config(), force=True, listener=listener)
     if on_subset is not None:
         on_subset(subset)
     config = train_config(seed).model_copy(update={"subset": str(subset.path)})
