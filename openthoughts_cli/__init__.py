@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from openthoughts_cli.evals.stored import grade_stored
     from openthoughts_cli.evals.verb import run_eval
     from openthoughts_cli.quickstart import quickstart as run_quickstart
+    from openthoughts_cli.report.page import write_run_page
     from openthoughts_cli.runs.layout import find_run, list_runs
     from openthoughts_cli.training.verb import train
 
@@ -40,6 +41,7 @@ _HOMES = {
     "run_eval": "openthoughts_cli.evals.verb:run_eval",
     "run_quickstart": "openthoughts_cli.quickstart:quickstart",
     "train": "openthoughts_cli.training.verb:train",
+    "write_run_page": "openthoughts_cli.report.page:write_run_page",
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "run_eval",
     "run_quickstart",
     "train",
+    "write_run_page",
 ]
 
 

@@ -81,6 +81,16 @@ VERBS: dict[str, Verb] = {
             "Subset, training and scores in minutes, on this machine.",
         ),
         Verb("grade", "openthoughts_cli.cli.grade", "Grade answers from a file."),
+        Verb(
+            "compare",
+            "openthoughts_cli.cli.compare",
+            "Compare two runs, checkpoints or evaluations.",
+        ),
+        Verb(
+            "report",
+            "openthoughts_cli.cli.report",
+            "Write one self-contained HTML page about a run.",
+        ),
         Verb("runs", "openthoughts_cli.cli.runs", "List and show runs."),
         Verb(
             "config",
