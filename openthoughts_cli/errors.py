@@ -6,6 +6,7 @@
     │   └── NotFoundError       exit 2   a subset, run, source or benchmark that does not exist
     ├── DataError               exit 1   rows, parquet files, subsets
     │   ├── SchemaError         exit 1   a file without the columns of the OpenThoughts schema
+    │   ├── BrokenFileError     exit 1   a file that cannot be read to its end
     │   ├── EmptyResultError    exit 1   filters that leave nothing
     │   └── IntegrityError      exit 1   bytes whose digest is not the recorded one
     ├── NetworkError            exit 1   a hub, registry or service that cannot be reached
@@ -30,6 +31,7 @@ from typing import ClassVar
 
 __all__ = [
     "AuthError",
+    "BrokenFileError",
     "BudgetError",
     "ConfigError",
     "ConfirmationError",
@@ -98,6 +100,16 @@ class SchemaError(DataError):
     """A file that lacks the columns or types of the OpenThoughts schema."""
 
     code = "data.schema"
+
+
+class BrokenFileError(DataError):
+    """A file that is cut off or damaged; `file` is its name in messages."""
+
+    code = "data.broken"
+
+    def __init__(self, message: str, *, file: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
 
 
 class EmptyResultError(DataError):

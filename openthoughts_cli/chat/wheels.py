@@ -89,6 +89,11 @@ def _fetch(
 
 
 def _pip_download(package: str, version: str, into: Path) -> Path:
+    if os.environ.get("OT_OFFLINE"):
+        raise NetworkError(
+            f"the wheel {package}=={version} is not in the cache, and --offline forbids to fetch it",
+            hint="leave out --offline once; what is fetched is kept",
+        )
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input"),
         *("--disable-pip-version-check", "--no-deps", "--only-binary=:all:"),

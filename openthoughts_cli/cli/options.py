@@ -7,6 +7,7 @@ value of the config file.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "MaxUsdOption",
     "ModelOption",
     "NameOption",
+    "OfflineOption",
     "OutputDirOption",
     "PlainOption",
     "QuietOption",
@@ -40,6 +42,7 @@ __all__ = [
     "SubsetOption",
     "YesOption",
     "given",
+    "go_offline",
 ]
 
 _OUTPUT = "Output"
@@ -141,6 +144,13 @@ DomainOption = Annotated[
     ),
 ]
 
+OfflineOption = Annotated[
+    bool,
+    typer.Option(
+        "--offline", help="Use what is on this machine; ask no hub and no package registry."
+    ),
+]
+
 SubsetArgument = Annotated[
     str,
     typer.Argument(
@@ -176,6 +186,13 @@ BenchmarkOption = Annotated[
         autocompletion=complete.benchmarks,
     ),
 ]
+
+
+def go_offline() -> None:
+    """`--offline`: forbid requests in this process, before any library asks whether it may."""
+    from openthoughts_cli.hub.session import OFFLINE_VARIABLES
+
+    os.environ.update(dict.fromkeys(OFFLINE_VARIABLES, "1"))
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from openthoughts_cli.cli.options import (
     JsonOption,
     MaxTokensOption,
     NameOption,
+    OfflineOption,
     OutputDirOption,
     PlainOption,
     QuietOption,
@@ -27,6 +28,7 @@ from openthoughts_cli.cli.options import (
     SetOption,
     SourceOption,
     given,
+    go_offline,
 )
 from openthoughts_cli.errors import NetworkError
 
@@ -175,6 +177,11 @@ def subset(
     full: Annotated[
         bool | None, typer.Option("--full", help="Read all files of a large hub data set.")
     ] = None,
+    skip_bad_files: Annotated[
+        bool | None,
+        typer.Option("--skip-bad-files", help="Leave out files that cannot be read; record them."),
+    ] = None,
+    offline: OfflineOption = False,
     name: NameOption = None,
     output_dir: OutputDirOption = None,
     force: ForceOption = False,
@@ -191,6 +198,8 @@ def subset(
 ) -> None:
     """Cut a subset of OpenThoughts rows."""
     console = open_console(as_json=json, quiet=quiet, plain=plain)
+    if offline:
+        go_offline()
     from openthoughts_cli.config.load import load_config
     from openthoughts_cli.config.subset import SubsetConfig
 
@@ -220,6 +229,7 @@ def subset(
         seed=seed,
         tokenizer=tokenizer,
         full=full,
+        skip_bad_files=skip_bad_files,
         name=name,
         output_dir=output_dir,
     )
@@ -245,11 +255,11 @@ def _build(console: Console, config: Any, force: bool) -> None:
 
 def _preview(console: Console, config: Any) -> None:
     from openthoughts_cli.cli.render.subset import preview_view
-    from openthoughts_cli.data.subset import preview_subset
+    from openthoughts_cli.data.subset import default_name, preview_subset
 
     with console.listening() as listener:
         found = preview_subset(config, listener=listener)
-    name = config.name or config.default_name()
+    name = config.name or default_name(config, found.corpus)
     values = {
         "name": name,
         "config": config,

@@ -116,6 +116,10 @@ class SubsetConfig(ConfigModel):
     """Of a hub data set above 1 GB, read all files. Otherwise a seeded choice of a few of those that
     hold the sources is fetched, and said."""
 
+    skip_bad_files: bool = False
+    """Leave out parquet files that cannot be read or lack columns, with a warning; they are recorded.
+    Otherwise such a file is an error, and nothing is written."""
+
     tokenizer: str = DEFAULT_TOKENIZER
     """Whose tokens are counted: a model id or folder. Its chat template is part of the count."""
 

@@ -7,22 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openthoughts_cli.config.subset import short_source_name
+from openthoughts_cli.data.card_header import card_header, data_config, header_text
 from openthoughts_cli.data.funnel import STEPS
 from openthoughts_cli.data.rows import Row
 from openthoughts_cli.data.trace import split_trace
 
-__all__ = ["card", "fenced", "sample_page", "spread_over_lengths"]
+__all__ = ["card", "card_section", "fenced", "sample_page", "spread_over_lengths"]
 
 NUM_SAMPLES = 10
-_FRONT_MATTER = """---
-tags:
-- openthoughts
-- reasoning
-configs:
-- config_name: default
-  data_files: "dataset/*.arrow"
----
-"""
 _TOKENS_NOTE = """`tokens` is prompt and answer as the trainer sees them, end-of-turn token included.
 `tokens_thinking` ends with `</think>`.
 """
@@ -73,6 +65,24 @@ def sample_page(index: int, row: Row) -> str:
 
 def card(name: str, metadata: Mapping[str, Any]) -> str:
     """README.md: a data set card whose figures are those of `metadata.json`."""
+    header = card_header(name, metadata, [data_config("default", "dataset/*.arrow")])
+    load = f'from datasets import load_from_disk\n\nrows = load_from_disk("{name}/dataset")\n'
+    section = card_section(name, metadata, load, "lengths.png", level=1)
+    return f"{header_text(header)}\n{section}"
+
+
+def card_section(
+    name: str, metadata: Mapping[str, Any], load: str, picture: str, *, level: int = 2
+) -> str:
+    """What a card says of one subset, under a heading of that level.
+
+    Args:
+        name: the heading.
+        metadata: of the subset, as in `metadata.json`.
+        load: Python that loads the rows, shown as a block.
+        picture: path of lengths.png from where the card stands.
+        level: 1 for a card of its own, 2 in a card of several.
+    """
     config, figures, dataset = metadata["config"], metadata["figures"], metadata["dataset"]
     revision = f" at revision `{dataset['revision']}`" if dataset["revision"] else ""
     command = f"ot subset --config {name}/config.json"
@@ -82,25 +92,37 @@ def card(name: str, metadata: Mapping[str, Any]) -> str:
         f"`{metadata['tokenizer']['model']}` reads them, at most {config['max_tokens']:,} a row, "
         f"chosen with seed {config['seed']}."
     )
+    head, sub = "#" * level, "#" * (level + 1)
     parts = [
-        _FRONT_MATTER,
-        f"# {name}\n",
-        f"{cut}\n",
-        f"```python\n{_load_example(name)}```\n",
+        f"{head} {name}\n",
+        f"{cut}{_left_out(dataset)}\n",
+        f"```python\n{load}```\n",
         f"The same rows again: `{command}`. Digest: `{metadata['digest']}`.\n",
-        "## Where the rows went\n",
+        f"{sub} Where the rows went\n",
         _table(("", "rows"), _funnel_rows(metadata["funnel"])),
-        "## What they are\n",
+        f"{sub} What they are\n",
         _table(("", "rows", "share"), _composition_rows(figures)),
-        "## Tokens\n",
+        f"{sub} Tokens\n",
         _table(*_token_rows(figures)),
         _TOKENS_NOTE,
+        f"![how many rows have how many tokens]({picture})\n",
     ]
     return "\n".join(parts)
 
 
-def _load_example(name: str) -> str:
-    return f'from datasets import load_from_disk\n\nrows = load_from_disk("{name}/dataset")\n'
+def _left_out(dataset: Mapping[str, Any]) -> str:
+    """What of the data set was not read, in sentences; nothing where all was."""
+    said = ""
+    if look := dataset.get("first_look"):
+        said += (
+            f" A first look: {look['files_read']:,} of the {look['files_holding']:,} files that "
+            "hold such rows were read, chosen by the seed."
+        )
+    if bad := dataset.get("bad_files"):
+        names = ", ".join(f"`{file['name']}`" for file in bad[:5])
+        more = f" and {len(bad) - 5:,} more" if len(bad) > 5 else ""
+        said += f" Files that could not be read were left out: {names}{more}."
+    return said
 
 
 def _funnel_rows(funnel: Mapping[str, Any]) -> list[tuple[str, str]]:

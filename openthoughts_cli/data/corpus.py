@@ -6,27 +6,25 @@ read by row groups, with the columns and the groups that are needed, so its size
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import xxhash
+from typing import Any, Literal, NamedTuple
 
 from openthoughts_cli.config.sources import SAMPLE_DATASET
 from openthoughts_cli.data import parquet
+from openthoughts_cli.data.file_digests import file_digests
 from openthoughts_cli.data.parquet import Malformed, RawRow
-from openthoughts_cli.errors import DataError, NotFoundError
-from openthoughts_cli.events import Listener, StageDone, StageProgress, StageStarted, silent
+from openthoughts_cli.errors import BrokenFileError, DataError, NotFoundError
+from openthoughts_cli.events import Listener, Notice, StageDone, StageProgress, StageStarted, silent
 
-__all__ = ["Chunk", "Corpus", "Part", "open_corpus"]
+__all__ = ["BadFile", "Chunk", "Corpus", "FirstLook", "Part", "open_corpus"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-_CHUNK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,20 @@ class Part:
     path: Path
     rows: int
     num_bytes: int
+
+
+class BadFile(NamedTuple):
+    """A file that was left out because it cannot be read, and why."""
+
+    name: str
+    reason: str
+
+
+class FirstLook(NamedTuple):
+    """Of a large hub data set: the files that were read, and those that hold such rows."""
+
+    files_read: int
+    files_holding: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,8 @@ class Corpus:
     revision: str | None = None
     left_out: Counter[str] = field(default_factory=Counter[str])
     """Files of a hub data set that were not read, by the reason."""
+    bad_files: tuple[BadFile, ...] = ()
+    """Files that could not be read and, as asked, are not."""
 
     @property
     def num_rows(self) -> int:
@@ -72,12 +86,14 @@ class Corpus:
         if self.kind == "hub":
             name = self.dataset.partition("@")[0]
             return {"hub": name, "revision": self.revision, "files": [p.name for p in self.parts]}
-        return {"files": sorted(file_digests(self.parts))}
+        return {"files": sorted(file_digests([part.path for part in self.parts]))}
 
     def describe(self) -> dict[str, Any]:
         """The record of where rows came from, for `metadata.json`."""
         digests: Sequence[str | None] = (
-            [None] * len(self.parts) if self.kind == "hub" else file_digests(self.parts)
+            [None] * len(self.parts)
+            if self.kind == "hub"
+            else file_digests([part.path for part in self.parts])
         )
         return {
             "asked_for": self.dataset,
@@ -89,7 +105,28 @@ class Corpus:
                 for part, digest in zip(self.parts, digests, strict=True)
             ],
             "files_left_out": dict(self.left_out),
+            "first_look": self.first_look and self.first_look._asdict(),
+            "bad_files": [bad._asdict() for bad in self.bad_files],
         }
+
+    @property
+    def first_look(self) -> FirstLook | None:
+        """How many files were read of those that hold such rows; None where all were."""
+        skipped = self.left_out["first look"]
+        read = len(self.parts) + len(self.bad_files)
+        return FirstLook(read, read + skipped) if skipped else None
+
+    def without(self, error: BrokenFileError) -> Corpus:
+        """The same rows but those of a file that turned out broken.
+
+        Raises:
+            BrokenFileError: it was the only one.
+        """
+        parts = tuple(part for part in self.parts if part.name != error.file)
+        if not parts or len(parts) == len(self.parts):
+            raise error
+        bad = BadFile(error.file, error.message)
+        return dataclasses.replace(self, parts=parts, bad_files=(*self.bad_files, bad))
 
     def label_counts(self) -> Counter[tuple[str, str]]:
         """Rows by (source, domain), from the footers where they tell and the two columns if not.
@@ -204,26 +241,13 @@ def _chunk(
     return Chunk(part, group, num_rows, other_source, num_rows - other_source - kept, rows)
 
 
-def file_digests(parts: Sequence[Part]) -> list[str]:
-    """XXH3-128 of each file's bytes. It reads everything: disk speed, not tokenizer speed."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        return list(pool.map(_file_digest, [part.path for part in parts]))
-
-
-def _file_digest(path: Path) -> str:
-    state = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(_CHUNK_BYTES):
-            state.update(block)
-    return state.hexdigest()
-
-
 def open_corpus(
     dataset: str,
     *,
     sources: Sequence[str] = (),
     seed: int = 0,
     full: bool = False,
+    skip_bad_files: bool = False,
     listener: Listener = silent,
 ) -> Corpus:
     """Find the rows that `dataset` names and check that each file can be read.
@@ -234,6 +258,7 @@ def open_corpus(
         sources: of a hub data set, fetch only files that hold rows of these sources.
         seed: of a large hub data set, chooses the files of a first look.
         full: read all files of a hub data set, however many gigabytes.
+        skip_bad_files: leave out files that cannot be read or lack columns, and record them.
         listener: hears the progress.
 
     Raises:
@@ -246,10 +271,11 @@ def open_corpus(
         from openthoughts_cli.data.sample import sample_path
 
         path = sample_path()
-        return Corpus(dataset, "sample", _parts([(path.name, path)], listener))
+        return Corpus(dataset, "sample", _parts([(path.name, path)], listener)[0])
     local = _local_files(dataset)
     if local is not None:
-        return Corpus(dataset, "files", _parts(local, listener))
+        parts, bad = _parts(local, listener, skip=skip_bad_files)
+        return Corpus(dataset, "files", parts, bad_files=bad)
     if not _HUB_ID.fullmatch(dataset):
         raise NotFoundError(
             f"{dataset} is no file, folder or glob that exists here",
@@ -262,8 +288,8 @@ def open_corpus(
     found = hub.fetch(
         name, revision or None, sources=sources, seed=seed, full=full, listener=listener
     )
-    parts = _parts(found.files, listener)
-    return Corpus(dataset, "hub", parts, found.revision, found.left_out)
+    parts, bad = _parts(found.files, listener, skip=skip_bad_files)
+    return Corpus(dataset, "hub", parts, found.revision, found.left_out, bad)
 
 
 def _local_files(dataset: str) -> list[tuple[str, Path]] | None:
@@ -301,13 +327,23 @@ def _local_files(dataset: str) -> list[tuple[str, Path]] | None:
     return None
 
 
-def _parts(files: Sequence[tuple[str, Path]], listener: Listener) -> tuple[Part, ...]:
+def _parts(
+    files: Sequence[tuple[str, Path]], listener: Listener, *, skip: bool = False
+) -> tuple[tuple[Part, ...], tuple[BadFile, ...]]:
     stage = "checking files"
     parts: list[Part] = []
+    bad: list[BadFile] = []
     if len(files) > 1:
         listener(StageStarted(stage, len(files), "files"))
     for name, path in files:
-        file = parquet.open_parquet(path, name)
+        try:
+            file = parquet.open_parquet(path, name)
+        except DataError as error:
+            if not skip:
+                raise
+            listener(Notice(f"left out: {error.message}", "warning"))
+            bad.append(BadFile(name, error.message))
+            continue
         parts.append(Part(name, path, int(file.metadata.num_rows), path.stat().st_size))
         file.close()
         if len(files) > 1:
@@ -316,7 +352,7 @@ def _parts(files: Sequence[tuple[str, Path]], listener: Listener) -> tuple[Part,
         listener(StageDone(stage, f"{sum(p.rows for p in parts):,} rows in {len(parts)} files"))
     if not any(part.rows for part in parts):
         raise DataError(
-            f"there are no rows in {', '.join(part.name for part in parts[:3])}",
-            hint="give files that hold rows",
+            f"there are no rows in {', '.join(name for name, _ in files[:3])}",
+            hint=bad[0].reason if bad else "give files that hold rows",
         )
-    return tuple(parts)
+    return tuple(parts), tuple(bad)

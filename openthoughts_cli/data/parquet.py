@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from openthoughts_cli.errors import DataError, SchemaError
+from openthoughts_cli.errors import BrokenFileError, SchemaError
 
 __all__ = ["COLUMNS", "LABELS", "Labels", "RawRow", "check_schema", "open_parquet", "read_labels"]
 
@@ -87,12 +87,14 @@ def open_parquet(path: Path, name: str) -> pq.ParquetFile:
     return file
 
 
-def broken(name: str, error: BaseException, kind: str = "parquet") -> DataError:
+def broken(name: str, error: BaseException, kind: str = "parquet") -> BrokenFileError:
     """The error for a file that cannot be read to its end."""
     reason = " ".join(str(error).split())[:160]
-    return DataError(
+    others = "; --skip-bad-files reads the others" if kind == "parquet" else ""
+    return BrokenFileError(
         f"{name} is not a whole {kind} file: {reason}",
-        hint="fetch or write that file again, or take it out of the folder",
+        file=name,
+        hint=f"fetch or write that file again, or take it out of the folder{others}",
     )
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from openthoughts_cli.config.choice import parse_levels, short_source_name
 from openthoughts_cli.config.subset import SubsetConfig
+from openthoughts_cli.data.choose import choose as choose_rows
 from openthoughts_cli.data.corpus import Corpus, open_corpus
+from openthoughts_cli.data.counter import open_counter
 from openthoughts_cli.data.criteria import Criteria
 from openthoughts_cli.data.overlap import Benchmarks, load_benchmarks
 from openthoughts_cli.data.ranking import top_shares
 from openthoughts_cli.data.rows import ROWS_FORMAT
-from openthoughts_cli.data.select import Selection, select
+from openthoughts_cli.data.select import Selection
 from openthoughts_cli.data.tokens import TokenCounter
 from openthoughts_cli.data.where import Where
 from openthoughts_cli.digests import digest_value
-from openthoughts_cli.errors import ConfigError, NotFoundError
-from openthoughts_cli.events import Listener, silent
+from openthoughts_cli.errors import BrokenFileError, ConfigError, NotFoundError
+from openthoughts_cli.events import Listener, Notice, silent
 
 __all__ = ["Plan", "count_labels", "plan_subset"]
 
@@ -39,7 +42,7 @@ class Plan:
     def choice(self) -> dict[str, Any]:
         """How rows are chosen, apart from which data: filters, seed, whose tokens."""
         how = self.config.identity()
-        for which_data in ("dataset", "full"):
+        for which_data in ("dataset", "full", "skip_bad_files"):
             how.pop(which_data)
         # The digest says whose tokens; the name by which the tokenizer was found does not matter.
         how.pop("tokenizer")
@@ -56,16 +59,22 @@ class Plan:
     def select(self, *, listener: Listener = silent) -> Selection:
         """Choose the rows.
 
+        The selection's corpus lacks files that turned out broken, where these are skipped.
+
         Raises:
-            DataError: a file is damaged.
+            BrokenFileError: a file is damaged, and such files are not skipped.
         """
-        return select(
-            self.corpus,
-            self.criteria,
-            self.counter,
-            benchmarks=self.benchmarks,
-            listener=listener,
-        )
+
+        def choose(corpus: Corpus) -> Selection:
+            return choose_rows(
+                corpus,
+                self.criteria,
+                self.counter,
+                benchmarks=self.benchmarks,
+                listener=listener,
+            )
+
+        return _reading(self.corpus, choose, self.config.skip_bad_files, listener)[1]
 
 
 def plan_subset(config: SubsetConfig, *, listener: Listener = silent) -> Plan:
@@ -76,9 +85,6 @@ def plan_subset(config: SubsetConfig, *, listener: Listener = silent) -> Plan:
         NetworkError, SchemaError, DataError: as `open_corpus`.
         ModelError: the tokenizer cannot be had.
     """
-    from openthoughts_cli.chat.renderer import load_renderer
-    from openthoughts_cli.data.fast_tokens import FastCounter
-
     config = _with_shares(config)
     where = Where(config.where) if config.where is not None else None
     benchmarks = None
@@ -90,9 +96,15 @@ def plan_subset(config: SubsetConfig, *, listener: Listener = silent) -> Plan:
         sources=config.source or tuple(mix),
         seed=config.seed,
         full=config.full,
+        skip_bad_files=config.skip_bad_files,
         listener=listener,
     )
-    spelled = _present(config.source or tuple(mix), corpus)
+    corpus, spelled = _reading(
+        corpus,
+        lambda corpus: _present(config.source or tuple(mix), corpus),
+        config.skip_bad_files,
+        listener,
+    )
     criteria = Criteria(
         sources=frozenset(spelled.values()),
         domains=frozenset(config.domain),
@@ -115,8 +127,25 @@ def plan_subset(config: SubsetConfig, *, listener: Listener = silent) -> Plan:
         mix_by_tokens=config.mix_by == "tokens",
         allow_short=config.allow_short,
     )
-    renderer = load_renderer(config.tokenizer, listener=listener)
-    return Plan(config, corpus, FastCounter(renderer, listener=listener), criteria, benchmarks)
+    counter = open_counter(config.tokenizer, listener=listener)
+    return Plan(config, corpus, counter, criteria, benchmarks)
+
+
+T = TypeVar("T")
+
+
+def _reading(
+    corpus: Corpus, read: Callable[[Corpus], T], skip: bool, listener: Listener
+) -> tuple[Corpus, T]:
+    """What `read` makes of the corpus; a file that breaks on the way is left out, if `skip`."""
+    while True:
+        try:
+            return corpus, read(corpus)
+        except BrokenFileError as error:
+            if not skip:
+                raise
+            corpus = corpus.without(error)
+            listener(Notice(f"left out: {error.message}", "warning"))
 
 
 def _with_shares(config: SubsetConfig) -> SubsetConfig:

@@ -6,6 +6,7 @@
       config.json     the resolved config; `ot subset --config` on it repeats the cut
       samples/        ten rows as Markdown, from the shortest to the longest
       README.md       a data set card
+      lengths.png     histograms of tokens, for the whole row and each part
       removed.jsonl   rows left out because a benchmark has their question, where that was asked
 
 The name is a label. What a subset is stands in its digest: that of the canonical rows.
@@ -13,30 +14,29 @@ The name is a label. What a subset is stands in its digest: that of the canonica
 
 from __future__ import annotations
 
-import datetime
+import dataclasses
 import difflib
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openthoughts_cli import places
 from openthoughts_cli.config.subset import SubsetConfig
 from openthoughts_cli.data import arrow_directory
-from openthoughts_cli.data.card import card, sample_page, spread_over_lengths
-from openthoughts_cli.data.figures import describe_rows
+from openthoughts_cli.data.corpus import Corpus
 from openthoughts_cli.data.plan import Plan, plan_subset
 from openthoughts_cli.data.rows import Row, canonical_digest, content_hash, row_id
 from openthoughts_cli.data.select import Selection, identities
+from openthoughts_cli.data.subset_files import FORMAT, METADATA, changed_files, write_files
 from openthoughts_cli.errors import (
     ConflictError,
     DataError,
     EmptyResultError,
     IntegrityError,
     NotFoundError,
+    StorageError,
 )
 from openthoughts_cli.events import Listener, Notice, silent
 from openthoughts_cli.store import directory_aside
@@ -44,10 +44,14 @@ from openthoughts_cli.store import directory_aside
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["Subset", "build_subset", "load_subset", "preview_subset", "subset_names"]
-
-FORMAT = 1
-_METADATA = "metadata.json"
+__all__ = [
+    "Subset",
+    "build_subset",
+    "default_name",
+    "load_subset",
+    "preview_subset",
+    "subset_names",
+]
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,14 @@ class Subset:
         rows = self.stored_rows()
         problem = _first_difference(rows, self.digest)
         if problem is not None:
-            raise IntegrityError(
-                f"the rows of {self.path} are not those that were written: {problem}",
-                hint=f"cut it again: ot subset --config {self.path / 'config.json'} --force",
-            )
+            raise self._changed(problem)
         return rows
+
+    def _changed(self, how: str) -> IntegrityError:
+        return IntegrityError(
+            f"the rows of {self.path} are not those that were written: {how}",
+            hint=f"cut it again: ot subset --config {self.path / 'config.json'} --force",
+        )
 
     def stored_rows(self) -> list[Row]:
         """The rows as they stand on disk, unchecked.
@@ -90,9 +97,16 @@ class Subset:
         return list(arrow_directory.read_rows(self.path / "dataset"))
 
     def frame(self) -> polars.DataFrame:
-        """The rows as a polars data frame, columns as on disk, unchecked."""
+        """The rows as a polars data frame, columns as on disk.
+
+        Raises:
+            IntegrityError: the file is not the one that was written.
+            DataError: it cannot be read.
+        """
         import polars
 
+        if changed_files(self.path, self.metadata, "dataset/"):
+            raise self._changed("the file differs")
         frame = polars.from_arrow(arrow_directory.read_table(self.path / "dataset"))
         assert isinstance(frame, polars.DataFrame)
         return frame
@@ -125,16 +139,20 @@ def build_subset(
         ModelError: the tokenizer cannot be had.
         StorageError: the directory cannot be written; nothing half-written stays.
     """
-    name = config.name or config.default_name()
-    place = (config.output_dir or places.subsets_dir()) / name
-    there = _what_is_there(place)
+    home = config.output_dir or places.subsets_dir()
+    if config.name:
+        _what_is_there(home / config.name)  # a taken place is said before anything is fetched
     plan = plan_subset(config, listener=listener)
+    name = config.name or default_name(config, plan.corpus)
+    place = home / name
+    there = _what_is_there(place)
     if there is not None and not force:
         if there.metadata.get("request") == plan.request:
             there.rows()
             return _reused(there, listener)
         _refuse_other_choice(there, plan)
     selection = plan.select(listener=listener)
+    plan = dataclasses.replace(plan, corpus=selection.corpus)
     _check_result(selection, config, listener)
     digest = canonical_digest(identities(selection.chosen))
     if there is not None and not force:
@@ -145,7 +163,22 @@ def build_subset(
             )
         there.rows()
         return _reused(there, listener)
-    return _write(plan, selection, name, place, digest, replace=there is not None)
+    try:
+        with directory_aside(place, replace=there is not None) as aside:
+            metadata = write_files(aside, plan, selection, name, digest)
+    except StorageError:
+        winner = None if there is not None else _what_is_there(place)
+        if winner is None:
+            raise
+        return _joined(winner, digest, listener)
+    return Subset(name, place, metadata)
+
+
+def default_name(config: SubsetConfig, corpus: Corpus) -> str:
+    """The config's default name; of a first look, with how many of how many files were read."""
+    look = corpus.first_look
+    ending = f"_look{look.files_read}of{look.files_holding}" if look else ""
+    return f"{config.default_name()}{ending}"
 
 
 def preview_subset(config: SubsetConfig, *, listener: Listener = silent) -> Selection:
@@ -166,7 +199,7 @@ def load_subset(name_or_path: str, *, root: Path | None = None) -> Subset:
     """
     root = root or places.subsets_dir()
     for place in (Path(name_or_path).expanduser(), root / name_or_path):
-        if (place / _METADATA).is_file():
+        if (place / METADATA).is_file():
             return _load(place)
     names = subset_names(root)
     close = difflib.get_close_matches(name_or_path, names, n=1)
@@ -183,12 +216,12 @@ def subset_names(root: Path | None = None) -> list[str]:
     root = root or places.subsets_dir()
     if not root.is_dir():
         return []
-    found = (path.parent for path in root.glob(f"*/{_METADATA}"))
+    found = (path.parent for path in root.glob(f"*/{METADATA}"))
     return sorted(path.name for path in found if not path.name.startswith("."))
 
 
 def _load(place: Path) -> Subset:
-    path = place / _METADATA
+    path = place / METADATA
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
         if metadata["format"] != FORMAT:
@@ -210,7 +243,7 @@ def _what_is_there(place: Path) -> Subset | None:
     Raises:
         ConflictError: something that is no subset.
     """
-    if (place / _METADATA).is_file():
+    if (place / METADATA).is_file():
         return _load(place)
     if place.exists() and not (place.is_dir() and not any(place.iterdir())):
         raise ConflictError(
@@ -224,6 +257,16 @@ def _what_is_there(place: Path) -> Subset | None:
 def _reused(there: Subset, listener: Listener) -> Subset:
     listener(Notice(f"{there.path} holds these rows already: {there.digest}"))
     return Subset(there.name, there.path, there.metadata, reused=True)
+
+
+def _joined(winner: Subset, digest: str, listener: Listener) -> Subset:
+    """What another process put in this place while this one was writing."""
+    if winner.digest != digest:
+        raise ConflictError(
+            f"another process cut another subset into {winner.path} meanwhile",
+            hint="give this one a --name of its own, or --force to replace that one",
+        )
+    return _reused(winner, listener)
 
 
 def _refuse_other_choice(there: Subset, plan: Plan) -> None:
@@ -295,67 +338,3 @@ def _empty_hint(selection: Selection, config: SubsetConfig) -> str:
     counts = selection.corpus.label_counts()
     found = ", ".join(sorted({f"{source} ({domain})" for source, domain in counts}))
     return f"the rows there are of {found}"
-
-
-def _write(
-    plan: Plan, selection: Selection, name: str, place: Path, digest: str, *, replace: bool
-) -> Subset:
-    with directory_aside(place, replace=replace) as aside:
-        arrow_directory.write_rows(aside / "dataset", selection.rows(), fingerprint=digest)
-        figures = describe_rows(arrow_directory.read_rows(aside / "dataset"))
-        metadata = _metadata(plan, selection, figures, digest)
-        metadata["config"]["name"] = name
-        _write_text(aside / "config.json", _json(metadata["config"]))
-        _write_text(aside / "README.md", card(name, metadata))
-        (aside / "samples").mkdir()
-        shown = spread_over_lengths([item.counts.total for item in selection.chosen])
-        for index, row in enumerate(arrow_directory.read_rows(aside / "dataset")):
-            if index in shown:
-                page = sample_page(index, row)
-                _write_text(aside / "samples" / f"{shown.index(index) + 1:02}.md", page)
-        if plan.benchmarks is not None:
-            lines = [
-                json.dumps(each.record(), ensure_ascii=False) for each in selection.overlapping
-            ]
-            _write_text(aside / "removed.jsonl", "".join(f"{line}\n" for line in lines))
-        _write_text(aside / _METADATA, _json(metadata))
-    return Subset(name, place, metadata)
-
-
-def _metadata(
-    plan: Plan, selection: Selection, figures: Mapping[str, Any], digest: str
-) -> dict[str, Any]:
-    packages = ("openthoughts-cli", "pyarrow", "tokenizers", "xxhash")
-    return {
-        "format": FORMAT,
-        "digest": digest,
-        "request": plan.request,
-        "choice": plan.choice,
-        "config": plan.config.model_dump(mode="json"),
-        "dataset": plan.corpus.describe(),
-        "tokenizer": {"model": plan.counter.model, "digest": plan.counter.digest},
-        "funnel": selection.funnel.record(),
-        "figures": figures,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: _version(package) for package in packages},
-        },
-    }
-
-
-def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None  # a source tree that is not installed
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="replace", newline="\n")

@@ -82,10 +82,14 @@ class Patience:
         unreached = type(error).__name__ in _NEVER_CONNECTED and endpoint() not in _answered
         if unreached or self._failures > _TRIES:
             times = "" if unreached else f" ({self._failures} times in a row)"
+            remedy = (
+                "check the connection, or name a mirror with HF_ENDPOINT"
+                if unreached
+                else "check the connection and run the same command again; what was fetched is "
+                "kept and gone on with"
+            )
             raise NetworkError(
-                f"{self._what} from {endpoint()} failed: {reason}{times}",
-                hint="check the connection and run the same command again; "
-                "what was fetched is kept and gone on with",
+                f"{self._what} from {endpoint()} failed: {reason}{times}", hint=remedy
             ) from error
         asked = asked_wait(response.headers) if response is not None else None
         self._sleep(reason, asked, error)

@@ -196,6 +196,6 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do_instead() -> None:
         timeout=60,
         check=True,
     )
-    assert "cannot read open-thoughts/OpenThoughts3-1.2M from http://127.0.0.1:9" in done.stdout
+    assert "open-thoughts/OpenThoughts3-1.2M from http://127.0.0.1:9 failed" in done.stdout
     assert "--dataset sample" in done.stdout
     assert time.monotonic() - start < 15

@@ -57,6 +57,7 @@ def test_a_subset_is_written_with_all_its_parts(make: Make) -> None:
         "README.md",
         "config.json",
         "dataset",
+        "lengths.png",
         "metadata.json",
         "samples",
     ]
