@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -50,11 +49,12 @@ _NEWER_RANGES = (
 )
 
 
-def _span(ends: str) -> str:
-    return "-".join(chr(int(end, 16)) for end in ends.split("-"))
+def _span(ends: str) -> range:
+    first, _, last = ends.partition("-")
+    return range(int(first, 16), int(last or first, 16) + 1)
 
 
-NEWER = re.compile(f"[{''.join(map(_span, _NEWER_RANGES))}]")
+NEWER = frozenset(chr(code) for ends in _NEWER_RANGES for code in _span(ends))
 """Characters that `tokenizers` and gigatoken normalise in different ways. A test finds them anew."""
 
 _ADDED, _BROKEN = 1, 2
@@ -112,11 +112,9 @@ class ArrowCounts:
         owner = np.searchsorted(found.offsets, at, side="right") - 1
         added = self._kind[found.ids[at]] == _ADDED
         head, spelled = self._heads(found, answers, targets, at[added], owner[added])
-        for row in np.unique(owner[~added]).tolist():
-            answer = answers[row].as_py()
-            if NEWER.search(answer):
-                whole = self._measured("", answer)
-                target[row], head[row] = whole.target, whole.head
+        for row in self._rows_with_newer(found.ids[at[~added]], owner[~added]):
+            whole = self._measured("", answers[row].as_py())
+            target[row], head[row] = whole.target, whole.head
         return CountColumns(prompt + target, question, head, target - head, control | spelled)
 
     # -- answers
@@ -167,6 +165,20 @@ class ArrowCounts:
             return self._measured("", answer).head
         cut = len(split_trace(target).thinking.encode())
         return 1 + int(np.searchsorted(ends[:-1], cut))
+
+    def _rows_with_newer(self, broken: NDArray[np.uint32], owner: NDArray[np.int64]) -> list[int]:
+        """The rows with a character of `NEWER`, by their broken tokens.
+
+        A character that is split stands in neighbouring tokens that are all broken, so those of a
+        row, or of many, are whole text when put together.
+        """
+        if NEWER.isdisjoint(self._text(broken)):
+            return []
+        rows: list[int] = np.unique(owner).tolist()
+        return [row for row in rows if not NEWER.isdisjoint(self._text(broken[owner == row]))]
+
+    def _text(self, ids: NDArray[np.uint32]) -> str:
+        return b"".join([self.encoder.token_texts[i] for i in ids.tolist()]).decode()
 
     def _measured(self, question: str, answer: str) -> Measure:
         cut = len(split_trace(answer).thinking)
@@ -228,12 +240,12 @@ class ArrowCounts:
 
 def _stays(text: str) -> bool:
     """Whether NFC leaves the text as it is, by the tables of either library."""
-    return text.isascii() or (NEWER.search(text) is None and unicodedata.is_normalized("NFC", text))
+    return text.isascii() or (NEWER.isdisjoint(text) and unicodedata.is_normalized("NFC", text))
 
 
 def _may_hold_newer(token: bytes) -> bool:
     try:
-        return bool(NEWER.search(token.decode()))
+        return not NEWER.isdisjoint(token.decode())
     except UnicodeDecodeError:
         return True  # a part of a character: of any
 

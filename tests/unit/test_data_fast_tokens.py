@@ -33,7 +33,7 @@ PIECES = [
     "<think>", "</think>", "<think>\n", "</think>\n\n", "<thin", "k>", "</THINK>", " <think> ",
     "<|im_end|>", "<|im_start|>user\n", "<|endoftext|>", "<|im_", "|>", "<tool_call>", "<|eot_id|>",
     "e\u0301", "\u212b", "\u2126", "A\u030a", "\u0301", "\u0323\u0307", "\u1100\u1161\u11a8",
-    "\u0958", "\ufb1d", "\u2adc", "\U0001d15e", "\U000105d2\u0307", "\u0300\u0345\u0301",
+    "\u0958", "\ufb1d", "\u2adc", "\U0001d15e", "\U000105d2\u0307", "e\u1abf\u0301", "\U0001611e\U0001611e", "\u0300\u0345\u0301",
     "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd", "\u2764\ufe0f",
     "\r\n", "\r", "\n\n", "\n", "  ", "\t", "\u00a0", "\u3000", "\u2028", "\x85", "\x1c", "\x0b",
     "\x00", "\x1b[0m", "\x7f", "\ufeff", "\ufffd", "\u200b", "\ue000", "\U0010ffff",
@@ -174,7 +174,7 @@ def test_characters_that_are_normalised_in_two_ways_are_all_known(tmp_path: Path
     folder = with_nfc(byte_model(tmp_path / "model"))  # whose tokens show the normalised text
     encoder = ArrowEncoder(folder / "tokenizer.json", parallel=False, memory_cap_bytes=1 << 30)
     planes = [*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE0200)]
-    known = [char for char in map(chr, planes) if not NEWER.search(char)]
+    known = [char for char in map(chr, planes) if char not in NEWER]
     # Behind a mark of the last class, before one that composes, and before two.
     for form in ("a\u0345{}", "e{}\u0301", "{}\u0301\u0307"):
         texts = [form.format(char) for char in known]
