@@ -14,11 +14,18 @@ MAX_CHARACTERS = 200_000
 
 # A LaTeX command whose backslash was read as an escape: "\frac" became form feed + "rac". Form
 # feed, backspace, bell and vertical tab mean nothing in a question, so before a letter they can
-# only be that. Tab, carriage return and newline are legal: only known commands are repaired.
+# only be that. Tab, carriage return and newline are legal, and what follows one may be indented code
+# or a word of the next column. So only what is no word is repaired everywhere ("imes", "ext{"), and
+# commands that look like words ("o", "an", "floor") within formulas alone.
 _LOST_BACKSLASH = {"\f": "\\f", "\b": "\\b", "\a": "\\a", "\v": "\\v"}
 _LOST = re.compile("([\f\b\a\v])(?=[A-Za-z])")
-_LOST_TAB = re.compile("\t(?=(?:ext|extbf|extit|frac|imes|heta|an|o|riangle)(?![a-z]))")
-_LOST_RETURN = re.compile("\r(?=(?:ight|angle|ho|ceil|floor)(?![a-z]))")
+_LOST_TAB = re.compile(
+    "\t(?=(?:imes|heta|riangle|ilde|anh)(?![A-Za-z0-9_])|ext(?:bf|it|rm)?\\s?\\{|frac\\s?[{0-9])"
+)
+_LOST_RETURN = re.compile("\r(?=(?:ight|ho)(?![A-Za-z0-9_]))")
+_LOST_TAB_IN_FORMULA = re.compile("\t(?=(?:an|au|o|op)(?![A-Za-z0-9_]))")
+_LOST_RETURN_IN_FORMULA = re.compile("\r(?=(?:angle|ceil|floor)(?![A-Za-z0-9_]))")
+_FORMULA = re.compile(r"\$\$[^$]{1,2000}\$\$|\$[^$]{1,2000}\$|\\\([^$]{1,500}?\\\)", re.DOTALL)
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\t\ud800-\udfff]")
 
@@ -55,6 +62,7 @@ def clean_text(text: str, key: str, where: str) -> str:
     text = _LOST.sub(lambda match: _LOST_BACKSLASH[match[1]], text)
     text = _LOST_TAB.sub(r"\\t", text)
     text = _LOST_RETURN.sub(r"\\r", text)
+    text = _FORMULA.sub(_restored_formula, text)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if bad := _FORBIDDEN.search(text):
         raise SchemaError(
@@ -63,3 +71,8 @@ def clean_text(text: str, key: str, where: str) -> str:
             hint="mend the file: a lost backslash or a wrong encoding is the usual cause",
         )
     return text
+
+
+def _restored_formula(formula: re.Match[str]) -> str:
+    text = _LOST_TAB_IN_FORMULA.sub(r"\\t", formula[0])
+    return _LOST_RETURN_IN_FORMULA.sub(r"\\r", text)

@@ -133,11 +133,26 @@ def test_without_an_id_the_question_names_the_problem():
         ("\begin{x} \alpha \vec", r"\begin{x} \alpha \vec"),
         ("3 \times 4, \theta, \text{cm}", r"3 \times 4, \theta, \text{cm}"),
         ("a\ttab and\r\nlines\rhere", "a\ttab and\nlines\nhere"),
-        ("\rangle", r"\rangle"),
+        ("$|x\rangle$ and $\\lfloor x\rfloor$", r"$|x\rangle$ and $\lfloor x\rfloor$"),
+        ("$x \to 0$ and \\(\tan x\\)", r"$x \to 0$ and \(\tan x\)"),
+        ("$$\\left(x\right)$$ \tfrac12", r"$$\left(x\right)$$ \tfrac12"),
     ],
 )
 def test_lost_backslashes_are_restored_and_line_ends_unified(raw: str, clean: str):
     assert read_aime_row({"problem": raw, "answer": 1}, "x:1").question == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(x):\n\to = x\n\tan = 2\n\tfrac = o / an\n\treturn frac",
+        "for x in y:\n\t\ttext = x\n\t\ttimes = text * 2",
+        "two columns:\tan apple\to go\ttan",
+        "costs $5\tand more",
+    ],
+)
+def test_tabs_before_words_and_in_code_stay(text: str):
+    assert read_aime_row({"problem": text, "answer": 1}, "x:1").question == text
 
 
 def problems(count: int) -> list[Problem]:
