@@ -24,6 +24,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from openthoughts_cli.data.arrow_encoder import ArrowEncoder, Encoded
+from openthoughts_cli.data.beginnings import Beginnings, Texts
 from openthoughts_cli.data.tokens import CountColumns
 from openthoughts_cli.data.trace import CLOSE, OPEN, split_trace
 
@@ -84,16 +85,20 @@ class ArrowCounts:
                 if not text.isascii() and _may_hold_newer(text):
                     self._kind[token] = _BROKEN
         self._is_control = np.zeros(size, dtype=np.bool_)
-        for text, token in added.items():
-            self._kind[token] = _ADDED
-            self._is_control[token] = bool(renderer.control_tokens_in(text))
+        control = [text for text in added if renderer.control_tokens_in(text)]
+        self._kind[list(added.values())] = _ADDED
+        self._is_control[[added[text] for text in control]] = True
+        self._beginnings = Beginnings(form, control)
         # By hash of the question: most questions have many answers.
         self._asked: dict[int, tuple[int, int, bool]] = {}
 
-    def count(self, questions: Any, answers: Any) -> CountColumns:
+    def count(self, questions: Any, answers: Any, at_most: int | None = None) -> CountColumns:
         """As `TokenCounter.count_columns`."""
+        some = at_most is not None and self._beginnings.tell and not self._renderer.opens_thinking
         parts = [
-            self._window(questions[start:stop], answers[start:stop])
+            self._some(questions[start:stop], answers[start:stop], at_most or 0)
+            if some
+            else self._all(questions[start:stop], answers[start:stop])
             for start, stop in _windows(answers)
         ]
         if len(parts) == 1:
@@ -103,7 +108,33 @@ class ArrowCounts:
             return CountColumns(empty, empty, empty, empty, np.zeros(0, dtype=np.bool_))
         return CountColumns(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _window(self, questions: Any, answers: Any) -> CountColumns:
+    def _some(self, questions: Any, answers: Any, at_most: int) -> CountColumns:
+        """Rows that are surely longer than `at_most` by their beginnings, all others whole."""
+        texts = Texts(answers)
+        rows, starts = self._beginnings.of(texts, at_most)
+        if not rows:
+            return self._all(questions, answers)
+        prompt, question, control = self._questions(questions)
+        found = self.encoder.encode(starts)
+        long = prompt[rows] + found.lengths >= at_most  # and the end of turn
+        at = np.flatnonzero(self._kind[found.ids] == _BROKEN)
+        owner = np.searchsorted(found.offsets, at, side="right") - 1
+        long[self._rows_with_newer(found.ids[at], owner)] = False
+        sure = np.asarray(rows)[long]
+        total, answer = np.zeros_like(prompt), np.zeros_like(prompt)
+        answer[sure] = found.lengths[long] + 1
+        total[sure] = prompt[sure] + answer[sure]
+        for row in sure.tolist():
+            control[row] |= self._beginnings.spells_control(texts.whole(row))
+        columns = CountColumns(total, question, np.zeros_like(prompt), answer, control)
+        rest = np.setdiff1d(np.arange(len(answers)), sure)
+        if len(rest):
+            whole = self._all(questions.take(pa.array(rest)), answers.take(pa.array(rest)))
+            for column, values in zip(columns, whole, strict=True):
+                column[rest] = values
+        return columns
+
+    def _all(self, questions: Any, answers: Any) -> CountColumns:
         prompt, question, control = self._questions(questions)
         targets = self._targets(answers)
         found = self.encoder.encode(targets)
@@ -149,9 +180,9 @@ class ArrowCounts:
             closer, place = owner[closes][::-1], at[closes][::-1]
             head[closer] = place + 1 - found.offsets[closer]
             closed[closer] = True
-        texts = _Bytes(answers)
+        texts = Texts(answers)
         for i in np.flatnonzero(~closed).tolist():
-            if self._close is None and texts.find(i, CLOSE.encode()) >= 0:
+            if self._close is None and CLOSE.encode() in texts.whole(i):
                 ids = found.ids[found.offsets[i] : found.offsets[i + 1]]
                 head[i] = self._measured_head(ids, targets[i].as_py(), answers[i].as_py())
             elif _opens(texts, i):
@@ -250,24 +281,7 @@ def _may_hold_newer(token: bytes) -> bool:
         return True  # a part of a character: of any
 
 
-class _Bytes:
-    """The texts of an Arrow column as bytes, without making objects of them."""
-
-    def __init__(self, column: Any) -> None:
-        _, offsets, data = column.buffers()
-        end = column.offset + len(column) + 1
-        self._offsets = np.frombuffer(offsets, dtype=np.int64)[column.offset : end].tolist()
-        self._data = memoryview(data or b"")
-
-    def head(self, row: int, length: int) -> bytes:
-        first, last = self._offsets[row], self._offsets[row + 1]
-        return bytes(self._data[first : min(last, first + length)])
-
-    def find(self, row: int, wanted: bytes) -> int:
-        return bytes(self._data[self._offsets[row] : self._offsets[row + 1]]).find(wanted)
-
-
-def _opens(texts: _Bytes, row: int) -> bool:
+def _opens(texts: Texts, row: int) -> bool:
     """Whether the text begins with `<think>`, white space before it left out."""
     length = _HEAD_BYTES
     while True:

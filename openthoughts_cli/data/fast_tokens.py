@@ -100,11 +100,13 @@ class FastCounter:
         kind = pa.large_string()
         return self.count_columns(pa.array(questions, kind), pa.array(answers, kind)).rows()
 
-    def count_columns(self, questions: Any, answers: Any) -> CountColumns:
+    def count_columns(
+        self, questions: Any, answers: Any, *, at_most: int | None = None
+    ) -> CountColumns:
         columns = self._start()
         if columns is None:
             return self._exact.count_columns(questions, answers)
-        return columns.count(questions, answers)
+        return columns.count(questions, answers, at_most)
 
     def _start(self) -> ArrowCounts | None:
         if not self._started:

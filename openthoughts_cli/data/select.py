@@ -200,7 +200,7 @@ class _Stream:
         if not rows:
             return
         questions, answers = text_arrays([row.raw for row in rows])
-        columns = self._counter.count_columns(questions, answers)
+        columns = self._counter.count_columns(questions, answers, at_most=self._enough())
         labels = {
             "source": [row.raw.source for row in rows],
             "domain": [row.raw.domain for row in rows],
@@ -235,6 +235,13 @@ class _Stream:
                 raw=raw,
             )
             self.sieve.accept(part, item)
+
+    def _enough(self) -> int | None:
+        """With more tokens than this nothing more is to be known of a row; None: all is."""
+        criteria, known = self._criteria, self.sieve.funnel.shortest_too_long
+        if self._by_length or criteria.max_tokens is None or known is None:
+            return None
+        return max(criteria.max_tokens, known - 1)
 
     def _note_shortest(self, columns: Any, steps: Any) -> None:
         too_long = columns.total[steps == "too_long"]

@@ -66,11 +66,16 @@ class TokenCounter(Protocol):
         """The tokens of each (question, answer)."""
         ...
 
-    def count_columns(self, questions: Any, answers: Any) -> CountColumns:
+    def count_columns(
+        self, questions: Any, answers: Any, *, at_most: int | None = None
+    ) -> CountColumns:
         """The tokens of many rows, from two `pyarrow.LargeStringArray` of equal length.
 
         Both are without nulls and valid UTF-8. A fast counter reads their buffers and makes no
         Python object of a text.
+
+        Where a row has more than `at_most` tokens in all, its counts may be of its beginning alone:
+        `total` is then more than `at_most` and not more than the truth. `control` is always whole.
         """
         ...
 
@@ -104,7 +109,10 @@ class RendererCounter:
             for found in self._renderer.measure(cut)
         ]
 
-    def count_columns(self, questions: Any, answers: Any) -> CountColumns:
+    def count_columns(
+        self, questions: Any, answers: Any, *, at_most: int | None = None
+    ) -> CountColumns:
+        del at_most
         rows = list(zip(questions.to_pylist(), answers.to_pylist(), strict=True))
         counts = np.asarray(self.count(rows), dtype=np.int64).reshape(-1, 4)
         control = [any(map(self.has_control, row)) for row in rows]

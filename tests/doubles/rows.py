@@ -78,7 +78,10 @@ class WordCounter:
         self.counted += len(rows)
         return [self._one(question, answer) for question, answer in rows]
 
-    def count_columns(self, questions: Any, answers: Any) -> CountColumns:
+    def count_columns(
+        self, questions: Any, answers: Any, *, at_most: int | None = None
+    ) -> CountColumns:
+        del at_most
         rows = list(zip(questions.to_pylist(), answers.to_pylist(), strict=True))
         counts = np.asarray(self.count(rows), dtype=np.int64).reshape(-1, 4)
         control = [any(map(self.has_control, row)) for row in rows]

@@ -94,6 +94,13 @@ def compare(fast: FastCounter, exact: RendererCounter, rows: list[tuple[str, str
     wanted = exact.count_columns(questions, answers)
     assert found.rows() == wanted.rows()
     assert found.control.tolist() == wanted.control.tolist()
+    totals = wanted.total.tolist()
+    for at_most in {max(min(totals, default=0) - 1, 1), sum(totals) // max(len(totals), 1)}:
+        part = fast.count_columns(questions, answers, at_most=at_most)
+        assert part.control.tolist() == wanted.control.tolist()
+        assert part.question.tolist() == wanted.question.tolist()
+        for some, whole in zip(part.rows(), wanted.rows(), strict=True):
+            assert at_most < some.total <= whole.total or some == whole
     assert fast.count(rows) == wanted.rows()
 
 
@@ -242,6 +249,21 @@ def test_nothing_is_loaded_before_the_first_count(tmp_path: Path) -> None:
     assert fast.digest == load_renderer(str(folder)).digest
     assert fast.has_control("<|im_end|>")
     assert not heard
+
+
+def test_a_row_that_is_surely_too_long_is_not_encoded_to_its_end(tmp_path: Path) -> None:
+    renderer = load_renderer(str(chatml_folder(tmp_path / "model")))
+    fast, exact = FastCounter(renderer), RendererCounter(renderer)
+    long = "<think> the end of it all " * 400
+    texts = [long, long + "<|im_end|>", "short", "=" * 9000, long[:700] + "</think> it", ""]
+    rows = [(f"q {i} ", text) for i, text in enumerate(texts)]
+    questions, answers = (pa.array(each, pa.large_string()) for each in zip(*rows, strict=True))
+    part = fast.count_columns(questions, answers, at_most=200).rows()
+    whole = exact.count(rows)
+    assert part[2:] == whole[2:]  # short, without a place to cut, or not sure
+    for some, all_of_it in zip(part[:2], whole[:2], strict=True):
+        assert 200 < some.total < all_of_it.total / 4
+    compare(fast, exact, rows)
 
 
 def _new_words(seed: int, size: int) -> Any:
