@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from openthoughts_cli.config.load import load_config
     from openthoughts_cli.config.subset import SubsetConfig
     from openthoughts_cli.config.train import TrainConfig
+    from openthoughts_cli.data.push import push_subset
     from openthoughts_cli.data.subset import build_subset, load_subset
     from openthoughts_cli.evals.stored import grade_stored
     from openthoughts_cli.evals.verb import run_eval
@@ -38,6 +39,7 @@ _HOMES = {
     "list_runs": "openthoughts_cli.runs.layout:list_runs",
     "load_config": "openthoughts_cli.config.load:load_config",
     "load_subset": "openthoughts_cli.data.subset:load_subset",
+    "push_subset": "openthoughts_cli.data.push:push_subset",
     "run_eval": "openthoughts_cli.evals.verb:run_eval",
     "run_quickstart": "openthoughts_cli.quickstart:quickstart",
     "train": "openthoughts_cli.training.verb:train",
@@ -54,6 +56,7 @@ __all__ = [
     "list_runs",
     "load_config",
     "load_subset",
+    "push_subset",
     "run_eval",
     "run_quickstart",
     "train",

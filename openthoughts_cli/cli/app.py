@@ -91,6 +91,7 @@ VERBS: dict[str, Verb] = {
             "openthoughts_cli.cli.report",
             "Write one self-contained HTML page about a run.",
         ),
+        Verb("push", "openthoughts_cli.cli.push", "Upload a subset to the Hugging Face hub."),
         Verb("runs", "openthoughts_cli.cli.runs", "List and show runs."),
         Verb(
             "config",

@@ -61,7 +61,8 @@ class Writes:
             return
         name = f"{asked['organization']}/{asked['name']}"
         if name in self.hub.folders:
-            self.json({"error": "You already created this dataset repo"}, 409)
+            page = f"{self.hub.url}/datasets/{name}"
+            self.json({"error": "You already created this dataset repo", "url": page}, 409)
             return
         folder = self.hub.root / name.replace("/", "--")
         folder.mkdir(parents=True)
