@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cache_dir", "runs_dir", "subsets_dir"]
+__all__ = ["cache_dir", "index_dir", "runs_dir", "subsets_dir"]
 
 
 def cache_dir() -> Path:
@@ -15,6 +15,13 @@ def cache_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("openthoughts-cli", appauthor=False))
+
+
+def index_dir() -> Path:
+    """The directory for the indexes of data sets: `$OT_INDEX`, else `index` in the cache."""
+    if chosen := os.environ.get("OT_INDEX"):
+        return Path(chosen).expanduser()
+    return cache_dir() / "index"
 
 
 def subsets_dir() -> Path:

@@ -39,10 +39,11 @@ _isolate()  # before any test module imports a library that reads the environmen
 
 @pytest.fixture(autouse=True)
 def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs and subsets of this test alone; the directories are made by whoever writes there."""
+    """Runs, subsets and indexes of this test alone; whoever writes there makes the directory."""
     root = tmp_path_factory.getbasetemp() / "places" / os.urandom(6).hex()
     monkeypatch.setenv("OT_RUNS", str(root / "runs"))
     monkeypatch.setenv("OT_SUBSETS", str(root / "subsets"))
+    monkeypatch.setenv("OT_INDEX", str(root / "index"))
 
 
 @dataclass(frozen=True, slots=True)

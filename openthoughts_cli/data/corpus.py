@@ -11,15 +11,13 @@ import glob
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import xxhash
-
 from openthoughts_cli.config.sources import SAMPLE_DATASET
 from openthoughts_cli.data import parquet
+from openthoughts_cli.data.file_digests import file_digests
 from openthoughts_cli.data.parquet import Malformed, RawRow
 from openthoughts_cli.errors import BrokenFileError, DataError, NotFoundError
 from openthoughts_cli.events import Listener, Notice, StageDone, StageProgress, StageStarted, silent
@@ -27,7 +25,6 @@ from openthoughts_cli.events import Listener, Notice, StageDone, StageProgress, 
 __all__ = ["BadFile", "Chunk", "Corpus", "FirstLook", "Part", "open_corpus"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-_CHUNK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,20 +239,6 @@ def _chunk(
     )
     rows = parquet.read_rows(file, group, name, wanted) if kept else iter(())
     return Chunk(part, group, num_rows, other_source, num_rows - other_source - kept, rows)
-
-
-def file_digests(paths: Sequence[Path]) -> list[str]:
-    """XXH3-128 of each file's bytes. It reads everything: disk speed, not tokenizer speed."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        return list(pool.map(_file_digest, paths))
-
-
-def _file_digest(path: Path) -> str:
-    state = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(_CHUNK_BYTES):
-            state.update(block)
-    return state.hexdigest()
 
 
 def open_corpus(

@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 from openthoughts_cli.config.choice import parse_levels, short_source_name
 from openthoughts_cli.config.subset import SubsetConfig
+from openthoughts_cli.data.choose import choose as choose_rows
 from openthoughts_cli.data.corpus import Corpus, open_corpus
+from openthoughts_cli.data.counter import open_counter
 from openthoughts_cli.data.criteria import Criteria
 from openthoughts_cli.data.overlap import Benchmarks, load_benchmarks
 from openthoughts_cli.data.ranking import top_shares
 from openthoughts_cli.data.rows import ROWS_FORMAT
-from openthoughts_cli.data.select import Selection, select
+from openthoughts_cli.data.select import Selection
 from openthoughts_cli.data.tokens import TokenCounter
 from openthoughts_cli.data.where import Where
 from openthoughts_cli.digests import digest_value
@@ -64,7 +66,7 @@ class Plan:
         """
 
         def choose(corpus: Corpus) -> Selection:
-            return select(
+            return choose_rows(
                 corpus,
                 self.criteria,
                 self.counter,
@@ -83,9 +85,6 @@ def plan_subset(config: SubsetConfig, *, listener: Listener = silent) -> Plan:
         NetworkError, SchemaError, DataError: as `open_corpus`.
         ModelError: the tokenizer cannot be had.
     """
-    from openthoughts_cli.chat.renderer import load_renderer
-    from openthoughts_cli.data.fast_tokens import FastCounter
-
     config = _with_shares(config)
     where = Where(config.where) if config.where is not None else None
     benchmarks = None
@@ -128,8 +127,8 @@ def plan_subset(config: SubsetConfig, *, listener: Listener = silent) -> Plan:
         mix_by_tokens=config.mix_by == "tokens",
         allow_short=config.allow_short,
     )
-    renderer = load_renderer(config.tokenizer, listener=listener)
-    return Plan(config, corpus, FastCounter(renderer, listener=listener), criteria, benchmarks)
+    counter = open_counter(config.tokenizer, listener=listener)
+    return Plan(config, corpus, counter, criteria, benchmarks)
 
 
 T = TypeVar("T")
