@@ -80,6 +80,11 @@ VERBS: dict[str, Verb] = {
             "openthoughts_cli.cli.quickstart",
             "Subset, training and scores in minutes, on this machine.",
         ),
+        Verb(
+            "index",
+            "openthoughts_cli.cli.index",
+            "Build, show and drop indexes of data sets.",
+        ),
         Verb("grade", "openthoughts_cli.cli.grade", "Grade answers from a file."),
         Verb(
             "compare",

@@ -1,0 +1,203 @@
+"""`ot index`: build, show and drop indexes of data sets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from openthoughts_cli.cli.console import Console, open_console
+from openthoughts_cli.cli.options import (
+    ConfigOption,
+    DatasetOption,
+    JsonOption,
+    OfflineOption,
+    PlainOption,
+    QuietOption,
+    SetOption,
+    SourceOption,
+    YesOption,
+    given,
+    go_offline,
+)
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Build, show and drop indexes of data sets.\n\nAn index holds one small row for every row "
+    "of a data set: its tokens, labels and question. With it `ot subset` chooses in a second and "
+    "reads only the rows that it takes. It is kept below $OT_INDEX, else in the cache.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+FullOption = Annotated[
+    bool | None, typer.Option("--full", help="All files of a large hub data set.")
+]
+TokenizerOption = Annotated[
+    str | None,
+    typer.Option("--tokenizer", metavar="MODEL", help="Whose tokens: a model id or folder."),
+]
+
+
+@app.command()
+def build(
+    config: ConfigOption = None,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+    full: FullOption = None,
+    tokenizer: TokenizerOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "-j", min=1, metavar="N", help="Processes. Default: one a core."),
+    ] = None,
+    offline: OfflineOption = False,
+    set_: SetOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    plain: PlainOption = False,
+) -> None:
+    """Build what an index lacks.
+
+    Goes on where a build was stopped. With --source, only files that may hold such rows. With
+    --config, for the data, sources and tokenizer of that subset.
+    """
+    console = open_console(as_json=json, quiet=quiet, plain=plain)
+    if offline:
+        go_offline()
+    from openthoughts_cli.data.index_build import build_index
+
+    options = given(dataset=dataset, source=source, full=full, tokenizer=tokenizer)
+    with console.listening() as listener:
+        plan, index = _index_of(config, options, set_, listener)
+        states = build_index(
+            index, plan.counter, sources=plan.criteria.sources, workers=workers, listener=listener
+        )
+    _report(console, plan, index, states)
+
+
+@app.command()
+def status(
+    config: ConfigOption = None,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+    full: FullOption = None,
+    tokenizer: TokenizerOption = None,
+    offline: OfflineOption = False,
+    set_: SetOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    plain: PlainOption = False,
+) -> None:
+    """Show the state of each file's part; without a data set, all that is stored."""
+    console = open_console(as_json=json, quiet=quiet, plain=plain)
+    if offline:
+        go_offline()
+    if config is None and dataset is None:
+        _list(console)
+        return
+    options = given(dataset=dataset, source=source, full=full, tokenizer=tokenizer)
+    with console.listening() as listener:
+        plan, index = _index_of(config, options, set_, listener)
+        states = index.states(plan.criteria.sources)
+    _report(console, plan, index, states)
+
+
+@app.command()
+def drop(
+    dataset: DatasetOption = None,
+    tokenizer: TokenizerOption = None,
+    yes: YesOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    plain: PlainOption = False,
+) -> None:
+    """Delete stored indexes: of a data set, of a tokenizer, or all.
+
+    --dataset and --tokenizer take the names that `ot index status` shows.
+    """
+    console = open_console(as_json=json, quiet=quiet, plain=plain)
+    from openthoughts_cli.data.index import drop_parts, stored_indexes
+    from openthoughts_cli.errors import NotFoundError
+
+    stored = stored_indexes()
+    chosen = [
+        index
+        for index in stored
+        if dataset in (None, index.dataset) and tokenizer in (None, index.tokenizer)
+    ]
+    if not chosen:
+        known = ", ".join(f"{index.dataset} ({index.tokenizer})" for index in stored) or "none"
+        raise NotFoundError(
+            f"no index is stored of that; stored: {known}", hint="`ot index status` lists them"
+        )
+    parts = sum(len(index.parts) for index in chosen)
+    size = sum(index.num_bytes for index in chosen)
+    console.confirm(
+        f"Delete {parts:,} parts, {size / 1e6:,.1f} MB?", yes=yes, hint="agree with --yes"
+    )
+    freed = drop_parts(chosen)
+    console.report(
+        "index-dropped",
+        {"parts": parts, "bytes": freed},
+        lambda: f"dropped {parts:,} parts, {freed / 1e6:,.1f} MB",
+    )
+
+
+def _index_of(config: Any, options: dict[str, Any], sets: Any, listener: Any) -> Any:
+    from openthoughts_cli.config.load import load_config
+    from openthoughts_cli.config.subset import SubsetConfig
+    from openthoughts_cli.data.index import Index
+    from openthoughts_cli.data.plan import plan_subset
+
+    loaded = load_config(SubsetConfig, file=config, options=options, sets=sets or [])
+    plan = plan_subset(loaded.config, listener=listener)
+    return plan, Index(plan.corpus, plan.counter.digest)
+
+
+def _report(console: Console, plan: Any, index: Any, states: Any) -> None:
+    from openthoughts_cli.cli.render.index import index_view
+
+    values = {
+        "dataset": plan.corpus.dataset,
+        "tokenizer": plan.counter.model,
+        "directory": index.directory,
+        "digest": index.digest(states),
+        "parts": [
+            {
+                "file": state.part.name,
+                "rows": state.part.rows,
+                "state": state.state,
+                "bytes": state.num_bytes,
+            }
+            for state in states
+        ],
+    }
+    console.report("index", values, lambda: index_view(values))
+
+
+def _list(console: Console) -> None:
+    from openthoughts_cli.data.index import stored_indexes
+
+    stored = stored_indexes()
+    rows = [
+        {
+            "dataset": index.dataset,
+            "tokenizer": index.tokenizer,
+            "parts": len(index.parts),
+            "rows": index.rows,
+            "bytes": index.num_bytes,
+            "directory": str(index.directory),
+        }
+        for index in stored
+    ]
+    if not rows and not console.as_json:
+        console.note("no index is stored; ot index build makes one")
+        return
+
+    def render() -> Any:
+        from openthoughts_cli.cli.render.index import stored_view
+
+        return stored_view(rows)
+
+    console.report("indexes", {"indexes": rows}, render)
