@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from openthoughts_cli.cli.console import open_console
-from openthoughts_cli.cli.options import JsonOption, PlainOption, QuietOption, RunArgument
+from openthoughts_cli.cli.options import (
+    BenchmarkOption,
+    JsonOption,
+    PlainOption,
+    QuietOption,
+    RunArgument,
+)
 
 __all__ = ["app"]
 
@@ -62,3 +68,37 @@ def show(
         return render_run(summary)
 
     console.report("run", dataclasses.asdict(summary), render)
+
+
+@app.command()
+def regrade(
+    run: RunArgument,
+    benchmark: BenchmarkOption = None,
+    unsafe_no_sandbox: Annotated[
+        bool,
+        typer.Option("--unsafe-no-sandbox", help="Run code answers on this machine unprotected."),
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    plain: PlainOption = False,
+) -> None:
+    """Grade a run's stored answers anew; the old verdicts and scores are kept.
+
+    For after a grader has changed. Nothing is sampled. Changed verdicts are appended to
+    samples.jsonl, and the scores of before stay as scores-1.json, scores-2.json, ...
+    """
+    console = open_console(as_json=json, quiet=quiet, plain=plain)
+    from openthoughts_cli.cli.render.eval import render_regraded
+    from openthoughts_cli.evals.regrade import regrade_run
+    from openthoughts_cli.runs.layout import find_run
+
+    found = find_run(run)
+    with console.listening() as listener:
+        results = regrade_run(
+            found,
+            benchmarks=benchmark or (),
+            unsafe_no_sandbox=unsafe_no_sandbox,
+            listener=listener,
+        )
+    record = {"run": found.run_id, "results": [result.as_record() for result in results]}
+    console.report("regraded", record, lambda: render_regraded(results))

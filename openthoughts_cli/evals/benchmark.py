@@ -10,10 +10,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
@@ -37,6 +40,7 @@ _SHIPPED = {
     "gpqa": "openthoughts_cli.evals.gpqa:Gpqa",
     "livecodebench": "openthoughts_cli.evals.livecodebench:LiveCodeBench",
 }
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NLL_SUMMARY = "held-out rows: nats per token and per byte, thinking and answer apart"
 
 
@@ -73,6 +77,9 @@ class Benchmark(ABC):
     summary: ClassVar[str] = ""
     """One line for `ot eval --list`."""
 
+    place: ClassVar[str] = ""
+    """`file.py:ClassName`, as `benchmark` read it; empty for those shipped."""
+
     votes: ClassVar[bool] = True
     """Whether equal `parsed` answers can be counted as votes (maj@k)."""
 
@@ -98,8 +105,12 @@ class Benchmark(ABC):
         return type(self)(read_template(Path(settings.prompt).expanduser()))
 
     def own_template(self) -> str:
-        """The shipped prompt, `evals/prompts/<name>.txt`; a benchmark of your own may override."""
-        return read_template(self.name)
+        """The shipped prompt, `evals/prompts/<name>.txt`; for a benchmark of your own `<name>.txt`
+        beside its file, or the problem's text alone where there is none."""
+        if not self.place:
+            return read_template(self.name)
+        beside = Path(self.place.rpartition(":")[0]).with_name(f"{self.name}.txt")
+        return read_template(beside) if beside.is_file() else "{problem}"
 
     @abstractmethod
     def read(self, row: Mapping[str, Any], where: str) -> Problem:
@@ -205,15 +216,34 @@ def _from_file(name: str) -> type[Benchmark]:
     path = Path(file).expanduser()
     if not path.is_file():
         raise NotFoundError(f"{name}: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"ot_benchmark_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = getattr(module, attribute, None)
+    found = getattr(_imported(path), attribute, None)
     if not (isinstance(found, type) and issubclass(found, Benchmark)):
         raise ConfigError(
             f"{path} has no class {attribute} that is a Benchmark",
             hint="subclass openthoughts_cli.evals.benchmark.Benchmark",
         )
+    own = getattr(found, "name", None)
+    if not (isinstance(own, str) and _NAME.fullmatch(own)) or own in {*_SHIPPED, NLL}:
+        raise ConfigError(
+            f"{name}: its name {own!r} cannot name a directory of results",
+            hint="set name to lower-case letters, digits, - and _, other than a shipped benchmark's",
+        )
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise ConfigError(f"{name} lacks the methods {', '.join(missing)}")
+    found.place = f"{path.resolve()}:{attribute}"
     return found
+
+
+def _imported(path: Path) -> ModuleType:
+    """The module in a file of the user's own, read anew each time."""
+    module_name = f"ot_benchmark_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses of the file look themselves up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's own code may raise anything
+        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module

@@ -177,9 +177,10 @@ def _warnings(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
         "prompt": "the prompts differ",
         "renderer": "the renderers differ",
         "sampling": "the sampling settings differ",
-        "sandbox": "the sandboxes differ",
     }
     found = [text for key, text in words.items() if a.get(key) != b.get(key)]
+    if len({bool((config.get("sandbox") or {}).get("unsafe")) for config in (a, b)}) > 1:
+        found.append("one of them ran programs without a sandbox")
     digests = [(config.get("data") or {}).get("digest") for config in (a, b)]
     if digests[0] != digests[1]:
         found.append("the problems differ: only the common ones are compared")

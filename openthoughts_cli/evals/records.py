@@ -3,7 +3,7 @@
 config.json    identity first: model, lineage, prompt, data, sampling; written before the first request
 samples.jsonl  a line an answer as it comes; a later line of the same answer adds to it (its grade)
 errors.jsonl   requests that failed for good: not answers, and not wrong answers
-scores.json    written whole at the end
+scores.json    written whole at the end; regrading keeps the ones before as scores-<number>.json
 """
 
 from __future__ import annotations
@@ -22,6 +22,13 @@ from openthoughts_cli.store import append_line, read_lines, write_whole
 __all__ = ["EvalDirectory", "Sample", "Scores"]
 
 EVAL_FORMAT = 1
+
+# Parts of the identity that say on which machine and from which place, not what was asked or how it
+# is judged: recorded, and free to differ when an evaluation is continued elsewhere.
+_FREE = {
+    "data": ("source", "revision"),  # the digest of the problems must agree
+    "sandbox": ("isolation", "python", "packages"),  # whether there is one must agree
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,8 @@ class EvalDirectory:
         """Write config.json, or check that the one there is of the same evaluation.
 
         Args:
-            identity: what makes answers comparable; all of it must agree.
+            identity: what makes answers comparable; all of it must agree, but for the places and
+                versions in `_FREE`: those it was continued with are listed in "continued".
             about: what else a reader should know; may differ when the evaluation is continued.
 
         Raises:
@@ -96,14 +104,14 @@ class EvalDirectory:
         if self.config_path.exists():
             stored = self.config().get("identity")
             stored = stored if isinstance(stored, dict) else {}
-            differing = sorted(
-                key for key in {*stored, *wanted} if stored.get(key) != wanted.get(key)
-            )
+            before, now = _bound(stored), _bound(wanted)
+            differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
             if differing:
                 raise ConflictError(
                     f"{self.path} holds an evaluation with another {', '.join(differing)}",
                     hint="choose another directory or name, or remove that one",
                 )
+            self._note_continuation(stored, wanted)
             return
         record = {
             "format": EVAL_FORMAT,
@@ -112,6 +120,16 @@ class EvalDirectory:
             "environment": describe_environment(),
         }
         write_whole(self.config_path, _pretty(record))
+
+    def _note_continuation(self, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        """Record the parts that are free to differ, where they do."""
+        config = self.config()
+        known = [stored, *config.get("continued", [])]
+        changed = {key: wanted[key] for key in _FREE if key in wanted}
+        if any(all(entry.get(key) == changed[key] for key in changed) for entry in known):
+            return
+        config["continued"] = [*config.get("continued", []), changed]
+        write_whole(self.config_path, _pretty(config))
 
     def config(self) -> dict[str, Any]:
         """config.json as written."""
@@ -124,6 +142,12 @@ class EvalDirectory:
     def write_scores(self, record: Mapping[str, Any]) -> None:
         """Replace scores.json."""
         write_whole(self.scores_path, _pretty(record))
+
+    def keep_scores(self, number: int) -> Path:
+        """Copy scores.json to scores-<number>.json, before others take its place."""
+        kept = self.path / f"scores-{number}.json"
+        write_whole(kept, self.scores_path.read_text(encoding="utf-8"))
+        return kept
 
     def append_sample(self, sample: Sample, *, seed: int) -> None:
         """Record an answer, with its grade where there is one already."""
@@ -168,6 +192,15 @@ class EvalDirectory:
                     grade=_grade_of(line),
                 )
         return found
+
+
+def _bound(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity without the parts that are free to differ."""
+    bound = dict(identity)
+    for key, free in _FREE.items():
+        if isinstance(bound.get(key), dict):
+            bound[key] = {name: value for name, value in bound[key].items() if name not in free}
+    return bound
 
 
 def _grade_record(grade: Grade | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from openthoughts_cli.errors import (
 )
 from openthoughts_cli.evals.benchmark import Benchmark, Grade, Verdict
 from openthoughts_cli.evals.records import EvalDirectory, Sample, Scores
-from openthoughts_cli.evals.scoring import Tally, running_metrics, score, tally
+from openthoughts_cli.evals.scoring import Tally, running_metrics, score_samples, tally
 from openthoughts_cli.events import (
     EvalDone,
     EvalProgress,
@@ -310,29 +310,25 @@ class _Evaluation:
 
     def _finish(self) -> Scores:
         settings = self._settings
-        tallies = [
-            tally(problem, list(self._samples.get(problem.id, {}).values()))
-            for problem in self._problems.problems
-        ]
-        if not any(entry.graded for entry in tallies):
+        made = score_samples(
+            self._benchmark.name,
+            self._step,
+            self._problems.problems,
+            self._samples,
+            n=settings.n,
+            ks=settings.ks,
+            votes=self._benchmark.votes,
+            config=self._directory.config()["identity"],
+        )
+        if made is None:
             raise self._nothing_to_score()
-        metrics, details = score(tallies, n=settings.n, ks=settings.ks, votes=self._benchmark.votes)
+        metrics, record = made
         if metrics["errors"]:
             text = (
                 f"{self._benchmark.name}: {metrics['errors']:.0f} answers are missing because of "
                 "errors; they count as neither right nor wrong"
             )
             self._listener(Notice(text, "warning"))
-        record = {
-            "benchmark": self._benchmark.name,
-            "step": self._step,
-            "metrics": metrics,
-            **details,
-            "tokens": sum(
-                s.tokens for by_index in self._samples.values() for s in by_index.values()
-            ),
-            "config": self._directory.config()["identity"],
-        }
         self._directory.write_scores(record)
         self._listener(EvalDone(self._benchmark.name, self._step, metrics, record))
         return Scores(self._benchmark.name, self._step, metrics, record)
@@ -383,6 +379,8 @@ class _Evaluation:
     def _about(self) -> dict[str, Any]:
         return {
             "step": self._step,
+            "settings": self._settings.model_dump(mode="json"),
+            "grader": self._benchmark.place or self._benchmark.name,
             "k": list(self._settings.ks),
             "context_tokens": self._sampler.model.context_tokens,
             "seed_policy": "a hash of (seed, problem id, first missing sample), one request of n",

@@ -17,7 +17,7 @@ from openthoughts_cli.evals.estimators import (
 from openthoughts_cli.evals.records import Sample
 from openthoughts_cli.problems.problem import Problem
 
-__all__ = ["Tally", "running_metrics", "score", "tally"]
+__all__ = ["Tally", "running_metrics", "score", "score_samples", "tally"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Tally:
     """What the answers to one problem come to. Answers that could not be graded are left out."""
 
     problem: str
-    group: str
+    groups: tuple[str, ...]
     graded: int
     correct: int
     truncated: int
@@ -48,7 +48,7 @@ def tally(problem: Problem, samples: Sequence[Sample]) -> Tally:
     votes = [(grade.parsed, bool(grade.correct)) for _, grade in graded]
     return Tally(
         problem=problem.id,
-        group=problem.group,
+        groups=(problem.group, *problem.more_groups),
         graded=len(graded),
         correct=sum(correct for _, correct in votes),
         truncated=sum(sample.finish_reason == "length" for sample, _ in graded),
@@ -99,13 +99,44 @@ def score(
         "problems": [
             {
                 "id": entry.problem,
-                "group": entry.group,
+                "group": entry.groups[0],
                 "answers": entry.graded,
                 "correct": entry.correct,
                 "truncated": entry.truncated,
             }
             for entry in tallies
         ],
+    }
+    return metrics, record
+
+
+def score_samples(
+    benchmark: str,
+    step: int,
+    problems: Sequence[Problem],
+    samples: Mapping[str, Mapping[int, Sample]],
+    *,
+    n: int,
+    ks: Sequence[int],
+    votes: bool,
+    config: Mapping[str, Any],
+) -> tuple[dict[str, float], dict[str, Any]] | None:
+    """The metrics and scores.json of stored answers (problem -> index -> sample).
+
+    None where not one answer is graded: that is an error, never a score of 0.
+    """
+    tallies = [tally(problem, list(samples.get(problem.id, {}).values())) for problem in problems]
+    if not any(entry.graded for entry in tallies):
+        return None
+    metrics, details = score(tallies, n=n, ks=ks, votes=votes)
+    tokens = sum(sample.tokens for by_index in samples.values() for sample in by_index.values())
+    record = {
+        "benchmark": benchmark,
+        "step": step,
+        "metrics": metrics,
+        **details,
+        "tokens": tokens,
+        "config": dict(config),
     }
     return metrics, record
 
@@ -145,12 +176,12 @@ def _scores(
 def _groups(
     answered: Sequence[Tally], n: int, ks: Sequence[int], votes: bool
 ) -> dict[str, dict[str, Any]]:
-    names = sorted({entry.group for entry in answered})
+    names = sorted({name for entry in answered for name in entry.groups})
     if names in ([], [""]):
         return {}
     groups: dict[str, dict[str, Any]] = {}
     for name in names:
-        members = [entry for entry in answered if entry.group == name]
+        members = [entry for entry in answered if name in entry.groups]
         parts = _scores(members, n, ks, votes)
         groups[name or "(none)"] = {
             "problems": len(members),

@@ -139,6 +139,7 @@ class _Job:
         config = self._config
         sampled = {name: c for name, c in config.benchmarks.items() if name != NLL}
         self._benchmarks = {name: benchmark(name).configured(c) for name, c in sampled.items()}
+        _refuse_one_name_twice(self._benchmarks)
         await asyncio.to_thread(require_available, sampled, self._benchmarks)
         home = self._home()
         targets = targets_of(self._run, config.checkpoint)
@@ -338,6 +339,18 @@ class _Job:
             listener=listener,
         )
         return EvalResult(target.name, scores, directory)
+
+
+def _refuse_one_name_twice(kinds: Mapping[str, Benchmark]) -> None:
+    """Records are kept by a benchmark's own name, which two files of the user's may share."""
+    places: dict[str, str] = {}
+    for place, kind in kinds.items():
+        if kind.name in places:
+            raise UsageError(
+                f"{places[kind.name]} and {place} are both named {kind.name}: their records would mix",
+                hint="give the classes different names",
+            )
+        places[kind.name] = place
 
 
 def _row_tokens(held_out: HeldOut | None, renderer: Renderer) -> list[int]:

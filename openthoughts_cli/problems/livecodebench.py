@@ -79,7 +79,7 @@ def read_lcb_row(row: Mapping[str, Any], where: str) -> Problem:
     """A problem from a row with the hub's columns.
 
     `answer` is all its tests, public ones first; `data` holds `starter_code`, `function` (None for
-    programs that read stdin), `num_public`, `platform` and `date`; `group` is the difficulty.
+    programs that read stdin), `num_public`, `platform` and `date`; its groups are the difficulty and the platform.
 
     Raises:
         SchemaError: naming `where` and the column.
@@ -98,6 +98,7 @@ def read_lcb_row(row: Mapping[str, Any], where: str) -> Problem:
     if function is not None:
         for number, test in enumerate(tests, start=1):
             _check_values(test.input, test.output, f"{where}: test {number}")
+    platform = str(row.get("platform") or "")[:100]
     return Problem(
         id=row_id(row, "question_id", question, where),
         question=question,
@@ -107,9 +108,10 @@ def read_lcb_row(row: Mapping[str, Any], where: str) -> Problem:
             "starter_code": _text(row, "starter_code", where) if row.get("starter_code") else "",
             "function": function,
             "num_public": len(public),
-            "platform": str(row.get("platform") or "")[:100],
+            "platform": platform,
             "date": str(_date(row, where)) if row.get("contest_date") else "",
         },
+        more_groups=(platform,) if platform else (),
     )
 
 

@@ -17,8 +17,8 @@ class Problem:
     """One problem of a benchmark.
 
     `answer` is what the benchmark's grader compares with. `group` is the part whose score is shown
-    on its own (difficulty, subdomain, platform; "" where there is none). `data` is what else the
-    prompt and the grader need.
+    on its own (difficulty, subdomain; "" where there is none), `more_groups` others that it belongs
+    to (platform). `data` is what else the prompt and the grader need.
     """
 
     id: str
@@ -26,6 +26,7 @@ class Problem:
     answer: Any
     group: str = ""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    more_groups: tuple[str, ...] = ()
 
     def content_digest(self) -> str:
         """Digest of the question, its answer and its data (the id is a label)."""

@@ -39,6 +39,16 @@ class Shout(Benchmark):
         return Grade(text, right, "correct" if right else "wrong")
 
 class NotOne: pass
+
+class Unfinished(Benchmark):
+    name = "unfinished"
+    def grade(self, problem, text): ...
+
+class Taken(Shout):
+    name = "aime25"
+
+class Elsewhere(Shout):
+    name = "../elsewhere"
 """
 
 
@@ -146,6 +156,41 @@ def test_unsafe_is_only_for_benchmarks_that_run_code():
     with pytest.raises(UsageError, match="runs no code"):
         prepare_grader("aime25", unsafe_no_sandbox=True)
     assert isinstance(prepare_grader("livecodebench", unsafe_no_sandbox=True), Benchmark)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NotOne", "is a Benchmark"),
+        ("Unfinished", "lacks the methods load, read"),
+        ("Taken", "'aime25' cannot name"),
+        ("Elsewhere", "cannot name a directory"),
+    ],
+)
+def test_a_class_that_cannot_be_a_benchmark_is_refused(tmp_path: Path, name: str, words: str):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    with pytest.raises(ConfigError, match=words):
+        benchmark(f"{path}:{name}")
+
+
+@pytest.mark.parametrize("source", ["import nothing_of_the_kind", "def f(:", "1 / 0"])
+def test_a_file_that_cannot_be_imported_is_an_error_of_the_config(tmp_path: Path, source: str):
+    path = tmp_path / "broken.py"
+    path.write_text(source)
+    with pytest.raises(ConfigError, match=r"broken\.py cannot be imported: \w+Error"):
+        benchmark(f"{path}:Any")
+
+
+def test_the_prompt_of_an_own_benchmark_may_stand_beside_its_file(tmp_path: Path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN.replace("def own_template", "def not_own_template"))
+    made = benchmark(f"{path}:Shout")
+    assert made.template == "{problem}"
+    (tmp_path / "shout.txt").write_text("Loudly: {problem}\n")
+    made = benchmark(f"{path}:Shout")
+    assert made.template == "Loudly: {problem}"
+    assert made.place == f"{path}:Shout"
 
 
 def config_of(**benchmarks: dict[str, Any]) -> EvalConfig:

@@ -237,6 +237,41 @@ def test_another_evaluation_in_the_same_place_is_refused(
     assert lines(tmp_path) == before
 
 
+class Elsewhere(Aime25):
+    """Says that it grades in a sandbox of this version."""
+
+    version = "bubblewrap 0.8.0 (system)"
+    unsafe = False
+
+    def describe(self, settings: BenchmarkConfig) -> dict[str, Any]:
+        sandbox = {"isolation": self.version, "python": "3.11.7", "unsafe": self.unsafe}
+        return {"sandbox": sandbox}
+
+
+def test_on_another_machine_it_goes_on_and_both_are_recorded(tmp_path: Path):
+    first, second = Elsewhere(), Elsewhere()
+    second.version = "bubblewrap 0.11.0 (PyPI)"
+    run(tmp_path, ScriptedSampler(always_right), benchmark=first)
+    for _ in range(2):
+        again = ScriptedSampler(always_right)
+        run(tmp_path, again, benchmark=second)
+        assert again.requests == []
+    config = read(tmp_path, "config.json")
+    assert config["identity"]["sandbox"]["isolation"] == first.version
+    assert [entry["sandbox"]["isolation"] for entry in config["continued"]] == [second.version]
+    second.unsafe = True
+    with pytest.raises(ConflictError, match="sandbox"):
+        run(tmp_path, ScriptedSampler(always_right), benchmark=second)
+
+
+def test_the_same_problems_from_another_place_go_on(tmp_path: Path):
+    run(tmp_path, ScriptedSampler(always_right))
+    copy = write_problems(tmp_path / "copy.jsonl", 4)
+    again = ScriptedSampler(always_right)
+    run(tmp_path, again, data=str(copy))
+    assert again.requests == []
+
+
 def test_a_failed_request_is_an_error_and_not_a_wrong_answer(tmp_path: Path):
     def script(prompt: str, index: int, params: SamplingParams) -> str | Exception:
         return (

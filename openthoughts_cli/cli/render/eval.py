@@ -16,10 +16,17 @@ from rich.text import Text
 from openthoughts_cli.cli.console import Console
 from openthoughts_cli.cli.render.tables import facts, table
 from openthoughts_cli.evals.plan import EvalPlan
+from openthoughts_cli.evals.regrade import Regraded
 from openthoughts_cli.evals.verb import EvalOutcome
 from openthoughts_cli.events import EvalDone, EvalProgress, EvalStarted, Event, Listener
 
-__all__ = ["open_eval_view", "render_outcome", "render_plan", "render_summary"]
+__all__ = [
+    "open_eval_view",
+    "render_outcome",
+    "render_plan",
+    "render_regraded",
+    "render_summary",
+]
 
 _SHARES = ("mean@", "pass@", "maj@")
 
@@ -123,6 +130,28 @@ def render_summary(summary: Mapping[str, Any]) -> RenderableType:
             ("verdicts", ", ".join(f"{n:,} {name}" for name, n in summary["verdicts"].items())),
         ]
     )
+
+
+def render_regraded(results: Sequence[Regraded]) -> RenderableType:
+    """One line a score that changed, and where the ones of before are."""
+    rows = [
+        (
+            result.benchmark,
+            result.step,
+            f"{len(result.changed):,} of {result.answers:,}",
+            metric,
+            _figure(metric, result.before[metric]) if metric in result.before else "-",
+            _figure(metric, value),
+        )
+        for result in results
+        for metric, value in result.after.items()
+        if metric.startswith(_SHARES)
+    ]
+    columns = ("benchmark", "step", "verdicts changed", "metric", "before", "now")
+    kept = ["/".join(r.kept.parts[-3:]) for r in results if r.kept is not None]
+    note = f"scores of before: {', '.join(kept)}" if kept else "no score changed"
+    right = ("step", "verdicts changed", "before", "now")
+    return Group(table(columns, rows, right=right), Text(note, style="dim"))
 
 
 @contextlib.contextmanager
