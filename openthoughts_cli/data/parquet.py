@@ -7,6 +7,8 @@ both with text; any other is malformed, and counted by its reason.
 
 from __future__ import annotations
 
+import contextlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from openthoughts_cli.data.ahead import ahead
 from openthoughts_cli.errors import BrokenFileError, SchemaError
 
 __all__ = ["COLUMNS", "LABELS", "Labels", "RawRow", "check_schema", "open_parquet", "read_labels"]
@@ -205,18 +208,19 @@ def read_rows(
         DataError: the file is damaged.
     """
     start = 0
-    batches = file.iter_batches(
-        batch_size=_BATCH_ROWS, row_groups=[row_group], columns=list(COLUMNS)
+    batches = ahead(
+        file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[row_group], columns=list(COLUMNS))
     )
-    while True:
-        try:
-            batch = next(batches, None)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise broken(name, error) from error
-        if batch is None:
-            return
-        yield from _batch_rows(batch, row_group, start, wanted)
-        start += batch.num_rows
+    with contextlib.closing(batches):
+        while True:
+            try:
+                batch = next(batches, None)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise broken(name, error) from error
+            if batch is None:
+                return
+            yield from _batch_rows(batch, row_group, start, wanted)
+            start += batch.num_rows
 
 
 def read_some(
@@ -227,14 +231,23 @@ def read_some(
     Raises:
         DataError: the file is damaged, or the group has no such row.
     """
-    try:
-        table = file.read_row_group(row_group, columns=list(COLUMNS)).take(pa.array(rows))
-    except (pa.ArrowInvalid, OSError, IndexError) as error:
-        raise broken(name, error) from error
-    batches = table.combine_chunks().to_batches()
-    found = (row for batch in batches for row in _batch_rows(batch, row_group, 0, _all_rows))
-    for number, row in zip(rows, found, strict=True):
-        yield row._replace(row=number)
+    start, at = 0, 0
+    batches = file.iter_batches(
+        batch_size=_BATCH_ROWS, row_groups=[row_group], columns=list(COLUMNS)
+    )
+    while at < len(rows):
+        try:
+            batch = next(batches)
+        except (pa.ArrowInvalid, OSError, StopIteration) as error:
+            raise broken(name, error) from error
+        end = bisect_left(rows, start + batch.num_rows, lo=at)
+        if end > at:
+            picked = batch.take(pa.array([row - start for row in rows[at:end]]))
+            for row, raw in zip(
+                rows[at:end], _batch_rows(picked, row_group, 0, _all_rows), strict=True
+            ):
+                yield raw._replace(row=row)
+        start, at = start + batch.num_rows, end
 
 
 def _all_rows(source: str, domain: str) -> bool:
@@ -321,7 +334,7 @@ def _is_utf8(text: bytes) -> bool:
 
 def _all_utf8(texts: Any) -> bool:
     try:
-        texts.cast(pa.large_string()).validate(full=True)
+        texts.view(pa.large_string()).validate(full=True)
     except pa.ArrowInvalid:
         return False
     return True
