@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import glob
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -24,6 +25,8 @@ from openthoughts_cli.events import Listener, Notice, StageDone, StageProgress, 
 
 __all__ = ["BadFile", "Chunk", "Corpus", "FirstLook", "Part", "open_corpus"]
 
+_READERS = 2
+"""Row groups decoded at once where a few rows are fetched."""
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
@@ -176,20 +179,18 @@ class Corpus:
         Raises:
             DataError: a file is damaged, or has no such row.
         """
-        wanted: dict[int, dict[int, list[int]]] = {}
+        wanted: dict[tuple[int, int], list[int]] = {}
         for part, group, row in sorted(places):
-            wanted.setdefault(part, {}).setdefault(group, []).append(row)
-        for number, groups in wanted.items():
-            part = self.parts[number]
-            file = parquet.open_parquet(part.path, part.name)
-            try:
-                for group, rows in groups.items():
-                    for raw in parquet.read_some(file, group, part.name, rows):
-                        if isinstance(raw, Malformed):
-                            raise DataError(f"{part.name} has changed while it was read")
-                        yield (number, group, raw.row), raw
-            finally:
-                file.close()
+            wanted.setdefault((part, group), []).append(row)
+        # Decoding leaves Python's lock, so threads help; a few groups ahead bound the memory.
+        ahead: deque[Future[list[tuple[tuple[int, int, int], RawRow]]]] = deque()
+        with ThreadPoolExecutor(_READERS) as pool:
+            for (part, group), rows in wanted.items():
+                ahead.append(pool.submit(_some_rows, self.parts[part], part, group, rows))
+                if len(ahead) > _READERS:
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
 
     def numbers(self, places: Sequence[tuple[int, int, int]]) -> list[int]:
         """The number, from 0 through all files, of each (part, row group, row in the group)."""
@@ -219,6 +220,21 @@ class Corpus:
                 return next(row for row in chunk.rows if row.row == number - before)
             before += chunk.num_rows
         raise DataError(f"{self.dataset} ended before row {number}, which its footers promise")
+
+
+def _some_rows(
+    part: Part, number: int, group: int, rows: Sequence[int]
+) -> list[tuple[tuple[int, int, int], RawRow]]:
+    found: list[tuple[tuple[int, int, int], RawRow]] = []
+    file = parquet.open_parquet(part.path, part.name)
+    try:
+        for raw in parquet.read_some(file, group, part.name, rows):
+            if isinstance(raw, Malformed):
+                raise DataError(f"{part.name} has changed while it was read")
+            found.append(((number, group, raw.row), raw))
+    finally:
+        file.close()
+    return found
 
 
 def _chunk(

@@ -104,7 +104,7 @@ def build_index(
     else:
         _in_processes(tasks, counter, min(wanted, len(tasks)), listener)
     seconds = time.monotonic() - started
-    listener(StageDone(_STAGE, f"{total:,} rows of {len(tasks)} files in {seconds:,.1f} s"))
+    listener(StageDone(_STAGE, f"{total:,} rows in {seconds:,.1f} s, files: {len(tasks)}"))
     return index.states(sources)
 
 

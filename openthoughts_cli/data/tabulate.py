@@ -111,8 +111,9 @@ class _Columns:
                 int(name[:16], 16),
                 int(name[16:], 16),
                 answer_hash(raw.answer),
-                _CLOSE in raw.answer,
-                _BOXED in raw.answer,
+                # From the end, near which both stand.
+                raw.answer.rfind(_CLOSE) >= 0,
+                raw.answer.rfind(_BOXED) >= 0,
                 *(None,) * 5,
                 question,
             )
