@@ -62,7 +62,11 @@ def eval_(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", help="Problems, chosen by seed. Default: all."),
+        typer.Option(
+            "--limit",
+            metavar="N",
+            help="Problems, chosen by seed. Default: all; gpqa 50, livecodebench 30.",
+        ),
     ] = None,
     max_tokens: Annotated[
         int | None,

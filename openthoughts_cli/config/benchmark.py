@@ -32,7 +32,8 @@ class BenchmarkConfig(ConfigModel):
     """Training only: evaluate the final weights."""
 
     limit: int | None = Field(default=None, ge=1)
-    """How many problems (or held-out rows), chosen by `seed`. Unset: all."""
+    """How many problems (or held-out rows), chosen by `seed`. Unset: all, but of gpqa 50 and of
+    livecodebench 30; a number above theirs takes all of them."""
 
     n: int = Field(default=7, ge=1)
     """Answers drawn for each problem."""

@@ -90,6 +90,9 @@ class Benchmark(ABC):
     runs_code: ClassVar[bool] = False
     """Grading runs programs that the model wrote."""
 
+    usual_limit: ClassVar[int | None] = None
+    """How many problems are asked where the settings name no limit; None: all."""
+
     text_is_private: ClassVar[bool] = False
     """The data's terms forbid showing its text in public: reports and W&B leave it out."""
 
@@ -139,6 +142,12 @@ class Benchmark(ABC):
     def fields(self, problem: Problem) -> Mapping[str, str]:
         """What the template may name in braces."""
         return {"problem": problem.question}
+
+    def limited(self, settings: BenchmarkConfig) -> BenchmarkConfig:
+        """`settings` with the usual limit, where they name none."""
+        if settings.limit is not None or self.usual_limit is None:
+            return settings
+        return settings.model_copy(update={"limit": self.usual_limit})
 
     def load_once(self, settings: BenchmarkConfig) -> ProblemSet:
         """`load`, remembered while the settings stay the same: checking, planning and asking share it."""

@@ -20,12 +20,13 @@ class Gpqa(Benchmark):
     name = "gpqa"
     summary = "GPQA Diamond: 198 science questions, four choices (gated on the hub)"
     text_is_private = True
+    usual_limit = 50
 
     def read(self, row: Mapping[str, Any], where: str) -> Problem:
         return read_gpqa_row(row, where)
 
     def load(self, settings: BenchmarkConfig) -> ProblemSet:
-        return load_gpqa(settings)
+        return load_gpqa(self.limited(settings))
 
     def fields(self, problem: Problem) -> Mapping[str, str]:
         choices = zip(LETTERS.lower(), problem.data["choices"], strict=True)

@@ -38,6 +38,7 @@ class LiveCodeBench(Benchmark):
     summary = "LiveCodeBench code generation: programs run on hidden tests in a sandbox"
     votes = False
     runs_code = True
+    usual_limit = 30
     grading_threads: ClassVar[int] = machine_slots().count
 
     def __init__(self, template: str | None = None, *, unsafe_no_sandbox: bool = False) -> None:
@@ -51,7 +52,7 @@ class LiveCodeBench(Benchmark):
 
     def load(self, settings: BenchmarkConfig) -> ProblemSet:
         self._heed(settings)
-        return load_livecodebench(settings)
+        return load_livecodebench(self.limited(settings))
 
     def fields(self, problem: Problem) -> Mapping[str, str]:
         starter = str(problem.data["starter_code"]).rstrip()

@@ -274,6 +274,8 @@ class _Evaluation:
             self._directory.append_sample(sample, seed=seed)
         else:
             self._directory.append_sample(sample, seed=seed)
+            self._samples[problem.id][index] = sample
+            self._progress(problem)
             sample = await self._grade_later(problem, sample)
         self._samples[problem.id][index] = sample
         self._progress(problem)
@@ -305,7 +307,8 @@ class _Evaluation:
         self._tallies[problem.id] = tally(problem, samples)
         done = self._failed + sum(entry.graded for entry in self._tallies.values())
         total = len(self._problems.problems) * self._settings.n
-        metrics = running_metrics(self._tallies, self._failed)
+        sampled = sum(map(len, self._samples.values()))
+        metrics = running_metrics(self._tallies, self._failed) | {"sampled": float(sampled)}
         self._listener(EvalProgress(self._benchmark.name, self._step, done, total, metrics))
 
     def _finish(self) -> Scores:

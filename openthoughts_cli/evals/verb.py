@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -29,7 +29,7 @@ from openthoughts_cli.evals.measure import lineage_of, measure
 from openthoughts_cli.evals.plan import EvalPlan, plan_nll, plan_sampled, require_available
 from openthoughts_cli.evals.records import Scores
 from openthoughts_cli.evals.target import Target, targets_of
-from openthoughts_cli.events import Listener, RunFinished, fan_out, silent
+from openthoughts_cli.events import EvalProgress, Event, Listener, RunFinished, fan_out, silent
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.runs.environment import describe_environment
 from openthoughts_cli.runs.layout import RunDirectory, find_run, list_runs, new_run_id
@@ -155,7 +155,9 @@ class _Job:
             meter = Meter(config.max_usd)
             paid = engine if price is None else metered(engine, price, meter)
             with locked(home):
-                results = await self._measure(paid, renderer, targets, held_out, home)
+                results = await self._measure(
+                    paid, renderer, targets, held_out, home, None if price is None else meter
+                )
         if self._first_failure is not None and not results:
             raise self._first_failure
         failures = tuple(self._failures)
@@ -236,10 +238,13 @@ class _Job:
         targets: Sequence[Target],
         held_out: HeldOut | None,
         home: RunDirectory,
+        meter: Meter | None,
     ) -> list[EvalResult]:
         self._begin(home)
         log = RunLog(home, next_attempt(home))
-        listener = fan_out(log, self._listener)
+        listener = fan_out(
+            log, self._listener if meter is None else _with_money(self._listener, meter)
+        )
         began = time.monotonic()
         results: list[EvalResult] = []
         status: Literal["done", "interrupted", "failed"] = "interrupted"
@@ -339,6 +344,17 @@ class _Job:
             listener=listener,
         )
         return EvalResult(target.name, scores, directory)
+
+
+def _with_money(listener: Listener, meter: Meter) -> Listener:
+    """The listener, which hears with each progress what all of this has cost so far."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, EvalProgress):
+            event = replace(event, metrics={**event.metrics, "spent_usd": meter.spent_usd})
+        listener(event)
+
+    return hear
 
 
 def _refuse_one_name_twice(kinds: Mapping[str, Benchmark]) -> None:

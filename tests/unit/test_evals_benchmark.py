@@ -193,6 +193,20 @@ def test_the_prompt_of_an_own_benchmark_may_stand_beside_its_file(tmp_path: Path
     assert made.place == f"{path}:Shout"
 
 
+def test_gpqa_and_livecodebench_ask_a_seeded_part_unless_told_otherwise(tmp_path: Path):
+    path = tmp_path / "gpqa.jsonl"
+    wrong = {f"Incorrect Answer {i}": f"w{i}" for i in (1, 2, 3)}
+    rows = [{"Question": f"q{i}", "Correct Answer": "r", **wrong} for i in range(60)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    gpqa = benchmark("gpqa")
+    usual = gpqa.load(BenchmarkConfig(data=str(path)))
+    assert (len(usual.problems), usual.total) == (50, 60)
+    assert usual.problems != gpqa.load(BenchmarkConfig(data=str(path), seed=1)).problems
+    assert len(gpqa.load(BenchmarkConfig(data=str(path), limit=198)).problems) == 60
+    assert benchmark("livecodebench").usual_limit == 30
+    assert benchmark("aime25").limited(BenchmarkConfig()).limit is None
+
+
 def config_of(**benchmarks: dict[str, Any]) -> EvalConfig:
     return EvalConfig.model_validate({"benchmarks": benchmarks})
 

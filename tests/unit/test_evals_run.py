@@ -414,7 +414,11 @@ class Slow(Aime25):
 
 def test_slow_graders_run_beside_each_other_and_after_the_answer_is_recorded(tmp_path: Path):
     slow = Slow()
-    scores = run(tmp_path, ScriptedSampler(always_right), benchmark=slow)
+    events: list[Event] = []
+    scores = run(tmp_path, ScriptedSampler(always_right), benchmark=slow, events=events)
+    progress = [event for event in events if isinstance(event, EvalProgress)]
+    assert any(event.metrics["sampled"] > event.done for event in progress)
+    assert (progress[-1].metrics["sampled"], progress[-1].done) == (12, 12)
     assert scores.metrics["mean@1"] == 1.0
     assert 1 < slow.most <= 4
     records = lines(tmp_path)

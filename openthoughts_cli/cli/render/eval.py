@@ -200,21 +200,36 @@ class _State:
             _live_row(name, step, progress, total, began)
             for (name, step), (progress, total, began) in rows
         ]
-        columns = ("benchmark", "step", "done", "score so far", "cut", "errors", "left")
-        return table(columns, lines, right=("step", "done", "cut", "errors", "left"))
+        columns = (
+            "benchmark",
+            "step",
+            "sampled",
+            "graded",
+            "score so far",
+            "cut",
+            "errors",
+            "left",
+        )
+        made = table(columns, lines, right=("step", "sampled", "graded", "cut", "errors", "left"))
+        if spent := [
+            p.metrics["spent_usd"] for _, (p, _, _) in rows if p and "spent_usd" in p.metrics
+        ]:
+            made.caption = f"${max(spent):.2f} spent so far"
+        return made
 
 
 def _live_row(
     name: str, step: int, progress: EvalProgress | None, total: int, began: float
 ) -> tuple[object, ...]:
     if progress is None:
-        return (name, step, f"0/{total:,}", "", "", "", "")
+        return (name, step, "", f"0/{total:,}", "", "", "", "")
     metrics = progress.metrics
     seconds = time.monotonic() - began
     left = seconds / progress.done * (total - progress.done) if progress.done else None
     return (
         name,
         step,
+        f"{metrics['sampled']:,.0f}" if "sampled" in metrics else "",
         f"{progress.done:,}/{total:,}",
         _score_so_far(metrics),
         f"{metrics['truncated']:.0%}" if "truncated" in metrics else "",
