@@ -8,7 +8,7 @@ sees them, with the end-of-turn token), 500 of them, chosen with a seed, saved a
 500. The ways that end in a star work on a slice; benchmarks/subset.py scales them.
 
 The last line on stdout is JSON: seconds of the work itself (libraries are imported before it
-begins), rows and bytes worked on, what came out.
+begins, tokenizers are loaded in it), rows and bytes worked on, what came out.
 """
 
 from __future__ import annotations
@@ -160,20 +160,21 @@ def _totals(questions: Any, answers: Any, lengths: Callable[[Any], Any]) -> Any:
 
 def polars_scan(job: Job) -> Callable[[], dict[str, Any]]:
     """A lazy scan, collected by the streaming engine, and gigatoken."""
-    return _polars(job, _gigatoken(job))
+    return _polars(job, _gigatoken)
 
 
 def polars_tokenizers(job: Job) -> Callable[[], dict[str, Any]]:
     """The same with `tokenizers` on all cores, on a slice."""
-    return _polars(job, _tokenizers(job), job.slice_rows)
+    return _polars(job, _tokenizers, job.slice_rows)
 
 
 def _polars(
-    job: Job, lengths: Callable[[Any], Any], rows: int | None = None
+    job: Job, counter: Callable[[Job], Callable[[Any], Any]], rows: int | None = None
 ) -> Callable[[], dict[str, Any]]:
     import polars as pl
 
     def work() -> dict[str, Any]:
+        lengths = counter(job)
         talk = pl.col("conversations").list
         scan = pl.scan_parquet(job.files).filter(pl.col("domain") == "math")
         frame = (
@@ -199,9 +200,8 @@ def duckdb_stream(job: Job) -> Callable[[], dict[str, Any]]:
     import duckdb
     import pyarrow as pa
 
-    lengths = _gigatoken(job)
-
     def work() -> dict[str, Any]:
+        lengths = _gigatoken(job)
         connection = duckdb.connect()
         source = connection.read_parquet(job.files)  # noqa: F841 - named in the query
         stream = connection.execute(

@@ -16,6 +16,7 @@ tokenised. `control_tokens_in` tells; who reads rows drops them.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -220,6 +221,22 @@ class Renderer:
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [tuple([shared(i, i) for i in encoding.ids]) for encoding in encodings]
 
+    def tokenizer_form(self) -> dict[str, Any]:
+        """The tokenizer.json without its model: added tokens, and how text is prepared.
+
+        Keys: added_tokens, normalizer, pre_tokenizer and post_processor; None where it has none.
+        """
+        form: dict[str, Any] = {
+            name: None if (part := getattr(self._tokenizer, name)) is None else _state(part)
+            for name in ("normalizer", "pre_tokenizer", "post_processor")
+        }
+        flags = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+        form["added_tokens"] = [
+            {"id": i, **{flag: getattr(token, flag) for flag in flags}}
+            for i, token in self._tokenizer.get_added_tokens_decoder().items()
+        ]
+        return form
+
     # -- tokens to text
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -302,6 +319,11 @@ class Renderer:
         if not bos_token:
             return False
         return self._tokenizer.token_to_id(bos_token) in self._tokenizer.encode("").ids
+
+
+def _state(part: Any) -> Any:
+    # What `tokenizers` pickles of a part is the part's JSON.
+    return json.loads(part.__getstate__())
 
 
 def _tokens_before(encoding: Any, cut: int, length: int) -> int:

@@ -67,7 +67,7 @@ class ArrowCounts:
     Args:
         renderer: whose tokens.
         encoder: gives the ids that the renderer's own tokenizer gives.
-        form: the tokenizer.json, with or without its vocabulary.
+        form: the renderer's `tokenizer_form()`.
     """
 
     def __init__(self, renderer: Renderer, encoder: ArrowEncoder, form: dict[str, Any]) -> None:

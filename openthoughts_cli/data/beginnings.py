@@ -53,7 +53,7 @@ class Beginnings:
     """Cuts texts of one tokenizer.
 
     Args:
-        form: the tokenizer.json, with or without its vocabulary.
+        form: a renderer's `tokenizer_form()`.
         control: the control tokens that a text may spell.
     """
 
@@ -89,8 +89,10 @@ def _cut(head: bytes) -> bytes:
     return head[: max(at, 0)]
 
 
-def _splits_safely(pre_tokenizer: dict[str, Any]) -> bool:
+def _splits_safely(pre_tokenizer: dict[str, Any] | None) -> bool:
     """Whether a split pattern is known to end a piece between a letter and a blank."""
+    if pre_tokenizer is None:
+        return False
     steps: list[dict[str, Any]] = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
     kinds = [step["type"] for step in steps]
     if kinds == ["ByteLevel"]:

@@ -115,7 +115,7 @@ class FastCounter:
         return self._columns
 
     def _checked(self) -> ArrowCounts | None:
-        form = _form(self._renderer)
+        form = self._renderer.tokenizer_form()
         reason = _unknown(form)
         columns: ArrowCounts | None = None
         if reason is None:
@@ -155,14 +155,6 @@ class FastCounter:
         texts = [self._renderer.target_text(answer) for _, answer in PROBE]
         ids = columns.encoder.encode(pa.array(texts, pa.large_string())).ids
         return ids.tolist() == [token for each in examples for token in each.target[:-1]]
-
-
-def _form(renderer: Renderer) -> dict[str, Any]:
-    """The tokenizer.json without its vocabulary."""
-    form: dict[str, Any] = json.loads(renderer.tokenizer_file.read_bytes())
-    for large in ("vocab", "merges"):
-        form["model"].pop(large, None)
-    return form
 
 
 def _unknown(form: dict[str, Any]) -> str | None:
