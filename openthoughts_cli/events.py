@@ -104,7 +104,10 @@ class StepDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved(Event):
-    """Weights are stored under a name. `next_step` is the first step not in them."""
+    """Weights are stored under a name. `next_step` is the first step not in them.
+
+    `expires_at` is when the service may delete them (ISO 8601, UTC); None: never.
+    """
 
     name: str
     next_step: int
@@ -112,6 +115,7 @@ class CheckpointSaved(Event):
     state_path: str | None
     sampler_path: str | None
     final: bool = False
+    expires_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,8 @@ def train(
         run_name=run_name,
         max_usd=max_usd,
     )
-    if resume is not None:
-        _refuse_with_resume({**given(config=config), **options}, set_)
+    if resume is not None and config is not None:
+        _refuse_config_with_resume()
     result = _run(console, config, options, set_ or [], resume, skip_unavailable, dry_run, yes)
     report_training(console, result)
 
@@ -102,16 +102,13 @@ def _number(text: str | None) -> Any:
         return text
 
 
-def _refuse_with_resume(options: dict[str, Any], sets: list[str] | None) -> None:
+def _refuse_config_with_resume() -> None:
     from openthoughts_cli.errors import UsageError
 
-    names = [*options, *(["--set"] if sets else [])]
-    if names:
-        raise UsageError(
-            f"--resume goes on with the settings that the run began with, so {', '.join(names)} "
-            "cannot be given",
-            hint="leave them away, or start a new run without --resume",
-        )
+    raise UsageError(
+        "--resume goes on with the run's own config, so --config cannot be given with it",
+        hint="leave it away; what may change between attempts can be given by options and --set",
+    )
 
 
 def _run(
@@ -129,6 +126,7 @@ def _run(
     from openthoughts_cli.cli.render.train_view import open_train_view
     from openthoughts_cli.config.load import load_config
     from openthoughts_cli.config.train import TrainConfig
+    from openthoughts_cli.runs.layout import find_run
     from openthoughts_cli.training import verb
     from openthoughts_cli.training.plan import Plan
 
@@ -144,15 +142,18 @@ def _run(
 
     with stop_on_request() as stop, open_train_view(console) as listener:
         if resume is not None:
-            return verb.resume_training(resume, confirm=confirm, stop=stop, listener=listener)
-        return verb.train(
-            load_config(TrainConfig, file=config, options=options, sets=sets).config,
-            confirm=confirm,
-            dry_run=dry_run,
-            skip_unavailable=skip_unavailable,
-            stop=stop,
-            listener=listener,
-        )
+            config = find_run(resume).config_path
+        loaded = load_config(TrainConfig, file=config, options=options, sets=sets).config
+        how: dict[str, Any] = {
+            "confirm": confirm,
+            "dry_run": dry_run,
+            "skip_unavailable": skip_unavailable,
+            "stop": stop,
+            "listener": listener,
+        }
+        if resume is not None:
+            return verb.resume_training(resume, config=loaded, **how)
+        return verb.train(loaded, **how)
 
 
 def report_training(

@@ -34,9 +34,9 @@ class ConfigModel(BaseModel):
         }
 
 
-def label(default: Any) -> Any:
-    """A field that names or places a result without changing it."""
-    return Field(default=default, json_schema_extra={"identity": False})
+def label(default: Any, **constraints: Any) -> Any:
+    """A field that names, places, limits or watches a result without changing it."""
+    return Field(default=default, json_schema_extra={"identity": False}, **constraints)
 
 
 def _is_label(extra: Any) -> bool:

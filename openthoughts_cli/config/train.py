@@ -58,6 +58,10 @@ class TrainConfig(ConfigModel):
     batch_size: int = Field(default=32, ge=1)
     """Rows in one optimiser step. The last batch of an epoch may hold fewer."""
 
+    accumulate: int = Field(default=1, ge=1)
+    """Send a step's rows in this many requests, whose gradients add up before the one optimiser
+    step. The result is that of one request, up to rounding."""
+
     epochs: int = Field(default=5, ge=1)
     """Passes over the training rows."""
 
@@ -126,13 +130,20 @@ class TrainConfig(ConfigModel):
     curriculum_missing: Literal["refuse", "first", "last", "drop"] = "refuse"
     """What becomes of rows without the key."""
 
-    pipeline_depth: int = Field(default=2, ge=1, le=16)
+    pipeline_depth: int = label(2, ge=1, le=16)
     """Batches that are queued at the engine at once, the one awaited included."""
 
-    save_every: int = Field(default=20, ge=0)
+    save_every: int = label(20, ge=0)
     """Save a checkpoint each time this many steps are done. 0: only the final one."""
 
-    checkpoint_ttl_hours: float | None = Field(default=168.0, gt=0)
+    save_every_minutes: float | None = label(None, gt=0)
+    """Also save one when this long has passed since the last. Unset: by steps alone."""
+
+    keep_last: int | None = label(None, ge=1)
+    """Keep this many of the newest checkpoints, and always the final one: older local files are
+    deleted once their evaluations are done; a service's expire by their time to live. Unset: all."""
+
+    checkpoint_ttl_hours: float | None = label(168.0, ge=1)
     """How long the service keeps checkpoints other than the final one. Unset: for ever (paid)."""
 
     evals: Annotated[dict[str, BenchmarkConfig], AfterValidator(check_benchmarks)] = Field(
@@ -140,8 +151,9 @@ class TrainConfig(ConfigModel):
     )
     """The benchmarks to run alongside, by name. Naming any replaces the whole default list."""
 
-    max_usd: float | None = Field(default=None, gt=0)
-    """Stop at a checkpoint before this is exceeded; also the consent to spend up to it."""
+    max_usd: float | None = label(None, gt=0)
+    """Stop at a checkpoint before the run's requests, of all its attempts, exceed this; also the
+    consent to spend up to it."""
 
     wandb: WandbConfig = label(WandbConfig())
     """Where the run's log is copied to."""

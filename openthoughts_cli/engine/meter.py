@@ -46,9 +46,9 @@ class Price:
 class Meter:
     """What was spent and what is reserved, against a limit in dollars (None: no limit)."""
 
-    def __init__(self, max_usd: float | None) -> None:
+    def __init__(self, max_usd: float | None, *, spent_usd: float = 0.0) -> None:
         self.max_usd = max_usd
-        self.spent_usd = 0.0
+        self.spent_usd = spent_usd
         self.reserved_usd = 0.0
 
     def reserve(self, usd: float) -> None:
@@ -57,6 +57,11 @@ class Meter:
         Raises:
             BudgetError: it does not fit; nothing was reserved.
         """
+        self.check(usd)
+        self.reserved_usd += usd
+
+    def check(self, usd: float) -> None:
+        """Raise where requests of `usd` together would not fit, before the first is sent."""
         total = self.spent_usd + self.reserved_usd + usd
         if self.max_usd is not None and total > self.max_usd:
             raise BudgetError(
@@ -64,7 +69,6 @@ class Meter:
                 f"${self.reserved_usd:.2f} in flight, and the next request may cost ${usd:.4f}",
                 hint="raise max_usd and resume the run; what was finished is kept",
             )
-        self.reserved_usd += usd
 
     def settle(self, reserved: float, actual: float) -> None:
         """A request returned: its reservation becomes what it really cost."""

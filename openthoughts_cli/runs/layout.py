@@ -42,6 +42,8 @@ class RunDirectory:
     events.jsonl       everything that happened, in order, with its attempt
     checkpoints.jsonl  where weights are stored
     evals/             <benchmark>/step-<n>/ {config.json, samples.jsonl, scores.json}
+    receipt.json       what it was expected to use, and what it used
+    wandb.json         the W&B run's own id, and what was sent to it
     checkpoints/       the local engine's weights
     """
 
@@ -70,6 +72,14 @@ class RunDirectory:
     @property
     def checkpoints_path(self) -> Path:
         return self.path / "checkpoints.jsonl"
+
+    @property
+    def receipt_path(self) -> Path:
+        return self.path / "receipt.json"
+
+    @property
+    def wandb_path(self) -> Path:
+        return self.path / "wandb.json"
 
     @property
     def lock_path(self) -> Path:
@@ -104,12 +114,17 @@ class RunDirectory:
         write_whole(self.config_path, _pretty(config))
 
     def checkpoints(self) -> list[Checkpoint]:
-        """All recorded checkpoints, oldest first; a name recorded twice counts once, the newest."""
+        """All recorded checkpoints, oldest first; a name recorded twice counts once, the newest.
+
+        Those that were deleted since (`deleted: true`) are left out.
+        """
         newest: dict[str, Checkpoint] = {}
         for line in read_lines(self.checkpoints_path):
             if not isinstance(line.get("name"), str) or not isinstance(line.get("batch"), int):
                 continue
             newest.pop(line["name"], None)
+            if line.get("deleted"):
+                continue
             newest[line["name"]] = Checkpoint(
                 name=line["name"],
                 batch=line["batch"],

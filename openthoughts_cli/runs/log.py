@@ -6,6 +6,7 @@ crash some steps are done again, and readers keep the newest line of each step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +28,7 @@ from openthoughts_cli.events import (
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.store import append_line, read_lines
 
-__all__ = ["RunLog", "eval_metrics", "next_attempt", "run_status", "step_metrics"]
+__all__ = ["RunLog", "eval_metrics", "next_attempt", "run_status", "spent_usd", "step_metrics"]
 
 _NOT_LOGGED = (StageProgress, EvalProgress)
 _KINDS: dict[type[Event], str] = {
@@ -44,10 +45,18 @@ _KINDS: dict[type[Event], str] = {
 
 
 class RunLog:
-    """Writes the events of one attempt at a run."""
+    """Writes the events of one attempt at a run.
 
-    def __init__(self, run: RunDirectory, attempt: int) -> None:
+    Args:
+        spent_usd: what the run has cost at most, with what is in flight; written with each event,
+            so that a limit holds for all attempts together.
+    """
+
+    def __init__(
+        self, run: RunDirectory, attempt: int, *, spent_usd: Callable[[], float] | None = None
+    ) -> None:
         self._run = run
+        self._spent_usd = spent_usd
         self.attempt = attempt
 
     def __call__(self, event: Event) -> None:
@@ -65,6 +74,8 @@ class RunLog:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         kind = _KINDS.get(type(event), type(event).__name__)
         line = {"event": kind, "time": stamp, "attempt": self.attempt, **fields}
+        if self._spent_usd is not None:
+            line["most_spent_usd"] = self._spent_usd()
         append_line(self._run.events_path, line)
 
     def _step_line(self, event: StepDone) -> dict[str, Any]:
@@ -90,6 +101,12 @@ def next_attempt(run: RunDirectory) -> int:
     """1 for a new run, else one more than the newest in its log."""
     attempts = [line.get("attempt", 0) for line in read_lines(run.events_path)]
     return max((a for a in attempts if isinstance(a, int)), default=0) + 1
+
+
+def spent_usd(run: RunDirectory) -> float:
+    """Dollars that all attempts together have cost at most, by the log."""
+    amounts = [line.get("most_spent_usd") for line in read_lines(run.events_path)]
+    return max((float(a) for a in amounts if isinstance(a, (int, float))), default=0.0)
 
 
 def step_metrics(run: RunDirectory) -> list[dict[str, Any]]:

@@ -8,17 +8,20 @@ owed to the same weights.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
 from openthoughts_cli.engine.base import Engine, Sampler
 from openthoughts_cli.errors import BudgetError, OtError
 from openthoughts_cli.evals.benchmark import Benchmark
 from openthoughts_cli.evals.measure import lineage_of, measure
-from openthoughts_cli.events import Listener, Notice
+from openthoughts_cli.events import EvalDone, Listener, Notice
 from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.runs.log import eval_metrics
+from openthoughts_cli.store import as_storage_errors
 
 if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
@@ -91,11 +94,45 @@ class Evaluations:
 
         Without a `sampler_path` the base model is measured.
         """
-        owed = [
-            name for name in names if not (self._directory(step, name) / "scores.json").is_file()
-        ]
+        owed = [name for name in names if self._is_owed(step, name, sampler_path)]
         if owed:
             self._tasks.append(asyncio.create_task(self._measure(step, owed, sampler_path)))
+
+    def is_done(self, step: int, name: str) -> bool:
+        """Whether the benchmark's scores of the weights after `step` are there."""
+        return (self._directory(step, name) / "scores.json").is_file()
+
+    def tell_recorded(self) -> None:
+        """Put scores into the log that a crash kept out of it: they are written just before."""
+        logged = {
+            (name, step) for name, scores in eval_metrics(self._run).items() for step, _ in scores
+        }
+        for path in sorted(self._run.path.glob("evals/*/step-*/scores.json")):
+            record = _read_object(path)
+            name, step = record.get("benchmark"), record.get("step")
+            metrics = record.get("metrics")
+            if not (isinstance(name, str) and isinstance(step, int) and isinstance(metrics, dict)):
+                continue
+            if (name, step) not in logged:
+                self._listener(EvalDone(name, step, metrics, record))
+
+    def _is_owed(self, step: int, name: str, sampler_path: str | None) -> bool:
+        if self.is_done(step, name):
+            return False
+        self._set_aside_other_weights(self._directory(step, name), sampler_path)
+        return True
+
+    def _set_aside_other_weights(self, directory: Path, sampler_path: str | None) -> None:
+        """Begin anew where an unfinished evaluation is of weights that can no longer be opened.
+
+        Its answers are kept under a hidden name; they count for nothing.
+        """
+        lineage = _read_object(directory / "config.json").get("identity", {}).get("lineage")
+        if not isinstance(lineage, dict) or lineage.get("sampler_path") == sampler_path:
+            return
+        number = len(list(directory.parent.glob(f".{directory.name}.other-*"))) + 1
+        with as_storage_errors(directory):
+            directory.replace(directory.parent / f".{directory.name}.other-{number}")
 
     async def finish(self) -> None:
         """Wait for all that was started."""
@@ -155,3 +192,11 @@ class Evaluations:
         """A failing benchmark is told and recorded; it does not end the run."""
         self.failures.append(f"{what} after step {step}: {error.message}")
         self._listener(Notice(f"{what} after step {step} failed: {error.message}", "warning"))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

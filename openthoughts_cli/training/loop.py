@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from openthoughts_cli.errors import BudgetError
 from openthoughts_cli.events import CheckpointSaved, Listener, StepDone
 from openthoughts_cli.training.curriculum import Batch
 from openthoughts_cli.training.examples import Packed, collate
+from openthoughts_cli.training.progress import KnownSteps
 from openthoughts_cli.training.saving import Saver
 from openthoughts_cli.training.schedule import learning_rate_at
 from openthoughts_cli.training.stop import StopRequest
@@ -39,7 +41,9 @@ class _Queued:
     step: int
     batch: Batch
     learning_rate: float
-    forward_backward: Awaitable[ForwardResult]
+    depth: int
+    waited_s: float
+    forward_backwards: tuple[Awaitable[ForwardResult], ...]
     optim_step: Awaitable[OptimResult]
 
 
@@ -50,6 +54,10 @@ class TrainingLoop:
         peak_learning_rate: the config's rate, `auto` resolved.
         evals_due: which benchmarks the weights after a step are measured on.
         on_checkpoint: called once a checkpoint is stored, in the order of the steps.
+        expires: whether the engine's checkpoints have a time to live.
+        spent_usd: what the run has cost so far.
+        afford: raises `BudgetError` where a step's requests together would pass the limit.
+        now_s: a clock that only goes forward, in seconds.
     """
 
     def __init__(
@@ -66,6 +74,10 @@ class TrainingLoop:
         listener: Listener,
         attempt: int = 1,
         first_step: int = 1,
+        expires: bool = False,
+        spent_usd: Callable[[], float] | None = None,
+        afford: Callable[[Sequence[Sequence[Datum]]], None] | None = None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trainer = trainer
         self._config = config
@@ -77,9 +89,20 @@ class TrainingLoop:
         self._listener = listener
         self._first_step = first_step
         self._queued: deque[_Queued] = deque()
-        self._last_known = 0.0
+        self._last_known_s = 0.0
+        self._spent_usd = spent_usd
+        self._afford = afford
+        self._now_s = now_s
+        self._known = KnownSteps(first_step - 1)
         self._saver = Saver(
-            trainer, config, listener=listener, attempt=attempt, on_checkpoint=on_checkpoint
+            trainer,
+            config,
+            listener=listener,
+            attempt=attempt,
+            on_checkpoint=on_checkpoint,
+            known=self._known,
+            expires=expires,
+            now_s=now_s,
         )
 
     async def run(self) -> Ended:
@@ -87,19 +110,21 @@ class TrainingLoop:
 
         However it ends, all that was queued is awaited, recorded and saved first.
         """
-        self._last_known = time.monotonic()
+        self._last_known_s = self._now_s()
         ended: Ended = "done"
         async with self._saver:
             step = self._first_step
             ahead = self._collate_ahead(step)
             while step <= len(self._batches):
-                data = await ahead
+                asked_s = self._now_s()
+                parts = await ahead
+                waited_s = self._now_s() - asked_s
                 self._saver.raise_if_failed()
                 if self._stop.requested:
                     ended = "interrupted"
                     break
                 try:
-                    self._queue(step, data)
+                    self._queue(step, parts, waited_s)
                 except BudgetError:
                     ended = "budget"
                     break
@@ -114,16 +139,21 @@ class TrainingLoop:
                 await self._settle_oldest()
         return ended
 
-    def _collate_ahead(self, step: int) -> asyncio.Future[list[Datum]]:
+    def _collate_ahead(self, step: int) -> asyncio.Future[list[list[Datum]]]:
         """The step's data, made in a thread while the engine works on earlier steps."""
         if step > len(self._batches):
             return asyncio.get_running_loop().create_future()
         rows = [self._packed[row] for row in self._batches[step - 1].rows]
-        return asyncio.ensure_future(
-            asyncio.to_thread(collate, rows, self._config.loss_normalization)
-        )
+        return asyncio.ensure_future(asyncio.to_thread(self._collate, rows))
 
-    def _queue(self, step: int, data: list[Datum]) -> None:
+    def _collate(self, rows: Sequence[Packed]) -> list[list[Datum]]:
+        """The step's requests. Weights are of the whole step, so that the parts add up to it."""
+        data = collate(rows, self._config.loss_normalization)
+        count = min(self._config.accumulate, len(data))
+        cuts = [len(data) * part // count for part in range(count + 1)]
+        return [data[start:end] for start, end in pairwise(cuts)]
+
+    def _queue(self, step: int, parts: Sequence[Sequence[Datum]], waited_s: float) -> None:
         config = self._config
         rate = learning_rate_at(
             step,
@@ -140,16 +170,24 @@ class TrainingLoop:
             weight_decay=config.weight_decay,
             grad_clip_norm=config.grad_clip_norm,
         )
-        forward_backward = self._trainer.forward_backward(data)
-        optim_step = self._trainer.optim_step(adam)
+        if self._afford is not None:
+            self._afford(parts)  # half a step's gradient must not be left with the trainer
+        requests = tuple(self._trainer.forward_backward(part) for part in parts)
         self._queued.append(
-            _Queued(step, self._batches[step - 1], rate, forward_backward, optim_step)
+            _Queued(
+                step=step,
+                batch=self._batches[step - 1],
+                learning_rate=rate,
+                depth=len(self._queued) + 1,
+                waited_s=waited_s,
+                forward_backwards=requests,
+                optim_step=self._trainer.optim_step(adam),
+            )
         )
 
     def _save_if_due(self, step: int) -> None:
         final = step == len(self._batches)
-        every = self._config.save_every
-        state = final or (every > 0 and step % every == 0)
+        state = final or self._saver.is_due(step)
         evals = tuple(self._evals_due(step))
         if state or evals:
             self._saver.save(
@@ -165,10 +203,10 @@ class TrainingLoop:
 
     async def _settle_oldest(self) -> None:
         queued = self._queued.popleft()
-        result = await _kept(queued.forward_backward)
+        results = [await _kept(request) for request in queued.forward_backwards]
         optim = await _kept(queued.optim_step)
-        now = time.monotonic()
-        seconds, self._last_known = now - self._last_known, now
+        now_s = self._now_s()
+        seconds, self._last_known_s = now_s - self._last_known_s, now_s
         rows = [self._packed[row] for row in queued.batch.rows]
         loss_tokens = sum(row.num_loss_tokens for row in rows)
         self._listener(
@@ -179,18 +217,39 @@ class TrainingLoop:
                 learning_rate=queued.learning_rate,
                 num_tokens=sum(row.num_tokens for row in rows),
                 num_loss_tokens=loss_tokens,
-                train_mean_nll=_nll_sum(result, rows) / loss_tokens,
+                train_mean_nll=_nll_sum(results, rows) / loss_tokens,
                 seconds=seconds,
-                extra={f"optim/{name}": value for name, value in optim.metrics.items()},
+                extra=self._extra(queued, results, optim),
             )
         )
+        self._known.tell(queued.step)
+
+    def _extra(
+        self, queued: _Queued, results: Sequence[ForwardResult], optim: OptimResult
+    ) -> dict[str, float]:
+        """The loss as it was minimised, under a name that says how; and how the pipeline went."""
+        return {
+            _LOSS_NAMES[self._config.loss_normalization]: sum(r.loss_sum for r in results),
+            "time/wait_data": queued.waited_s,
+            "queue_depth": float(queued.depth),
+            **({} if self._spent_usd is None else {"spent_usd": self._spent_usd()}),
+            **{f"optim/{name}": value for name, value in optim.metrics.items()},
+        }
 
 
-def _nll_sum(result: ForwardResult, rows: Sequence[Packed]) -> float:
+_LOSS_NAMES = {
+    "token": "train_loss_per_token",
+    "sequence": "train_loss_per_sequence",
+    "sum": "train_loss_sum",
+}
+
+
+def _nll_sum(results: Sequence[ForwardResult], rows: Sequence[Packed]) -> float:
     """Nats over the loss tokens of the batch, whatever weights it was trained with."""
+    answers = [logprobs for result in results for logprobs in result.logprobs]
     return -sum(
         float(np.sum(logprobs[-row.num_loss_tokens :], dtype=np.float64))
-        for logprobs, row in zip(result.logprobs, rows, strict=True)
+        for logprobs, row in zip(answers, rows, strict=True)
     )
 
 

@@ -54,6 +54,8 @@ class Plan:
     most_eval_usd: float | None
     prices_as_of: str | None
     advice: tuple[str, ...]
+    first_step: int = 1
+    """Above 1 for a run that goes on; the figures are of the whole run."""
 
     @property
     def most_usd(self) -> float | None:

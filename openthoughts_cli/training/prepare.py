@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
     from openthoughts_cli.data.rows import Row
 
-__all__ = ["RUN_FORMAT", "Prepared", "prepare"]
+__all__ = ["RUN_FORMAT", "Prepared", "lay_out", "prepare"]
 
 RUN_FORMAT = 1
 
@@ -118,11 +118,12 @@ def prepare(config: TrainConfig, model: ModelInfo, *, listener: Listener) -> Pre
         max_tokens=max_tokens,
         training=training,
         held_out=held_out,
-        batches=_lay_out(config, subset, training.rows),
+        batches=lay_out(config, subset, training.rows),
     )
 
 
-def _lay_out(config: TrainConfig, subset: Subset, rows: Sequence[Row]) -> tuple[Batch, ...]:
+def lay_out(config: TrainConfig, subset: Subset, rows: Sequence[Row]) -> tuple[Batch, ...]:
+    """The batches of all steps, as indices into `rows`."""
     order = order_rows(
         [row.row_id for row in rows],
         _keys(config, subset, rows),

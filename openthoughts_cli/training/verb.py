@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.engine import default_model, open_engine, resolve_engine
-from openthoughts_cli.engine.base import Engine, LoraSpec, Trainer
-from openthoughts_cli.engine.meter import Meter, Price, metered
-from openthoughts_cli.errors import ConfigError, ConflictError, UsageError
+from openthoughts_cli.engine.base import Engine
+from openthoughts_cli.engine.meter import Meter, Price
+from openthoughts_cli.errors import ConflictError, DataError, StorageError, UsageError
 from openthoughts_cli.evals.benchmark import Benchmark, benchmark
 from openthoughts_cli.evals.plan import check_available
-from openthoughts_cli.events import (
-    CheckpointSaved,
-    Listener,
-    Notice,
-    RunFinished,
-    RunStarted,
-    fan_out,
-    silent,
-)
+from openthoughts_cli.events import Listener, Notice, RunFinished, fan_out, silent
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.runs.environment import describe_environment
 from openthoughts_cli.runs.layout import Checkpoint, RunDirectory, find_run, new_run_id
 from openthoughts_cli.runs.lock import locked
-from openthoughts_cli.runs.log import RunLog, next_attempt, run_status
-from openthoughts_cli.store import append_line
-from openthoughts_cli.training.evaluations import EvalSchedule, Evaluations
-from openthoughts_cli.training.loop import Ended, TrainingLoop
+from openthoughts_cli.runs.log import RunLog, next_attempt, run_status, spent_usd
+from openthoughts_cli.training.checkpoints import last_state
 from openthoughts_cli.training.plan import Plan, make_plan
 from openthoughts_cli.training.prepare import Prepared, prepare
-from openthoughts_cli.training.schedule import advised_learning_rate
+from openthoughts_cli.training.resume import changed_keys, check_resumable
 from openthoughts_cli.training.stop import StopRequest
+from openthoughts_cli.training.work import Work, owed_evaluations
 
-__all__ = ["Confirm", "TrainResult", "resume_training", "train"]
+__all__ = ["Confirm", "TrainResult", "recorded_config", "resume_training", "train"]
 
+EndedAs: TypeAlias = Literal["done", "interrupted", "failed", "budget"]
 Confirm: TypeAlias = Callable[[Plan], None]
 """Shown the plan before anything starts; raises to refuse."""
 
@@ -84,20 +77,42 @@ def train(
 def resume_training(
     run: str,
     *,
+    config: TrainConfig | None = None,
     confirm: Confirm | None = None,
+    dry_run: bool = False,
+    skip_unavailable: bool = False,
     stop: StopRequest | None = None,
     listener: Listener = silent,
 ) -> TrainResult:
-    """Go on with an unfinished run from its last checkpoint, with the settings it began with.
+    """Go on with an unfinished run from its last checkpoint; evaluations that are owed are done.
+
+    Args:
+        config: other settings than it began with; see `training.resume` for what may differ.
 
     Raises:
         NotFoundError: no such run.
-        ConfigError: the subset or the renderer is no longer what the run began with.
+        ConfigError: a setting, the subset or the renderer is no longer what the run began with.
+        EngineError: all its checkpoints have expired.
     """
     directory = find_run(run)
-    config = TrainConfig.model_validate(directory.read_config())
-    job = _Job(config, confirm, False, False, stop or StopRequest(), listener)
+    config = config or recorded_config(directory)
+    job = _Job(config, confirm, dry_run, skip_unavailable, stop or StopRequest(), listener)
     return asyncio.run(job.go_on(directory))
+
+
+def recorded_config(run: RunDirectory) -> TrainConfig:
+    """The config that a run goes by.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        return TrainConfig.model_validate(run.read_config())
+    except ValueError as error:
+        raise DataError(
+            f"{run.config_path} is not a training config of this version: {error}",
+            hint="start a new run",
+        ) from error
 
 
 class _Job:
@@ -132,7 +147,7 @@ class _Job:
             run_id = config.run_name or new_run_id(prepared.subset.name, prepared.identity, now=now)
             run = RunDirectory(runs_dir() / run_id)
             if run.config_path.exists():
-                self._refuse_taken(run, prepared)
+                return await self._again(run, prepared, plan, price)
             if self._confirm is not None:
                 self._confirm(plan)
         with locked(run):
@@ -146,19 +161,47 @@ class _Job:
                     "plan": plan.to_json(),
                 },
             )
-            return await self._attempt(run, prepared, plan, price)
+            return await self._attempt(run, prepared, plan, price, None)
 
     async def go_on(self, run: RunDirectory) -> TrainResult:
         """A further attempt at an unfinished run."""
-        async with open_engine(
-            self._config.engine, store=run.store, listener=self._listener
-        ) as probe:
-            prepared, plan, price = await self._plan(self._config, probe)
-        self._refuse_changed(run, prepared)
-        if self._confirm is not None:
-            self._confirm(plan)
+        config = self._resolved()
+        async with open_engine(config.engine, store=run.store, listener=self._listener) as probe:
+            prepared, plan, price = await self._plan(config, probe)
+        return await self._go_on(run, prepared, plan, price)
+
+    async def _again(
+        self, run: RunDirectory, prepared: Prepared, plan: Plan, price: Price | None
+    ) -> TrainResult:
+        """The same command again: go on with the run, or say that it is done."""
+        changed = changed_keys(recorded_config(run).identity(), prepared.config.identity())
+        status = run_status(run)
+        if changed:
+            raise ConflictError(
+                f"the run {run.run_id} exists ({status}) with another {', '.join(changed)}",
+                hint="choose another --run-name, or restore those settings to go on with it",
+            )
+        if status == "done" and not owed_evaluations(run, prepared, self._made):
+            self._listener(Notice(f"the run {run.run_id} is done already"))
+            return TrainResult("done", run, plan, spent_usd=spent_usd(run))
+        self._listener(Notice(f"the run {run.run_id} exists ({status}): going on with it"))
+        return await self._go_on(run, prepared, plan, price)
+
+    async def _go_on(
+        self, run: RunDirectory, prepared: Prepared, plan: Plan, price: Price | None
+    ) -> TrainResult:
         with locked(run):
-            return await self._attempt(run, prepared, plan, price)
+            start = last_state(run, self._listener)
+            done_steps = 0 if start is None else start.batch
+            recorded = recorded_config(run)
+            check_resumable(run, recorded, prepared, done_steps=done_steps)
+            plan = dataclasses.replace(plan, first_step=done_steps + 1)
+            if self._dry_run:
+                return TrainResult("planned", run, plan, spent_usd=spent_usd(run))
+            if self._confirm is not None:
+                self._confirm(plan)
+            _record_changes(run, recorded, prepared)
+            return await self._attempt(run, prepared, plan, price, start)
 
     def _resolved(self) -> TrainConfig:
         engine = resolve_engine(self._config.engine, listener=self._listener)
@@ -209,56 +252,64 @@ class _Job:
         kept = {n: plan for n, plan in config.evals.items() if n == NLL or n in self._made}
         return config.model_copy(update={"evals": kept})
 
-    def _refuse_taken(self, run: RunDirectory, prepared: Prepared) -> None:
-        same = run.read_record().get("identity") == prepared.identity
-        status = run_status(run)
-        if same and status != "done":
-            hint = f"go on with it: ot train --resume {run.run_id}"
-        elif same:
-            hint = f"it is done already; see ot runs show {run.run_id}"
-        else:
-            hint = "its settings differ; choose another --run-name"
-        raise ConflictError(f"the run {run.run_id} exists ({status})", hint=hint)
-
-    def _refuse_changed(self, run: RunDirectory, prepared: Prepared) -> None:
-        recorded = run.read_record()
-        if recorded.get("identity") == prepared.identity:
-            return
-        now = prepared.record()
-        changed = [
-            key
-            for key in ("subset", "renderer", "split")
-            if _digests(recorded.get(key)) != _digests(now[key])
-        ]
-        raise ConfigError(
-            f"{run.run_id} cannot go on: {', '.join(changed) or 'its config'} changed since it began",
-            hint="restore what it began with, or start a new run",
-        )
-
     async def _attempt(
-        self, run: RunDirectory, prepared: Prepared, plan: Plan, price: Price | None
+        self,
+        run: RunDirectory,
+        prepared: Prepared,
+        plan: Plan,
+        price: Price | None,
+        start: Checkpoint | None,
     ) -> TrainResult:
         attempt = next_attempt(run)
-        log = RunLog(run, attempt)
+        meter = Meter(prepared.config.max_usd, spent_usd=spent_usd(run))
+        log = RunLog(
+            run,
+            attempt,
+            spent_usd=None if price is None else lambda: meter.spent_usd + meter.reserved_usd,
+        )
         listener = fan_out(log, self._listener)
-        meter = Meter(prepared.config.max_usd)
         began = time.monotonic()
-        status: Literal["done", "interrupted", "failed", "budget"] = "failed"
         try:
             async with open_engine(
                 prepared.config.engine, store=run.store, listener=listener
             ) as engine:
-                if price is not None:
-                    engine = metered(engine, price, meter)
-                work = _Work(run, prepared, self._made, engine, self._stop, listener, attempt)
+                work = Work(
+                    run,
+                    prepared,
+                    self._made,
+                    engine,
+                    self._stop,
+                    listener,
+                    attempt,
+                    start=start,
+                    price=price,
+                    meter=meter,
+                )
                 ended = await work.run()
-                status = ended
-        finally:
-            if self._stop.requested and status == "failed":
-                status = "interrupted"
-            seconds = time.monotonic() - began
-            listener(RunFinished(run.run_id, status, len(prepared.batches), seconds))
+        except StorageError:
+            raise  # a log that cannot be written gets no last line
+        except BaseException:
+            ended_as = "interrupted" if self._stop.requested else "failed"
+            listener(_finished(run, ended_as, prepared, began))
+            raise
+        listener(_finished(run, ended, prepared, began))
         return TrainResult(ended, run, plan, tuple(work.failures), meter.spent_usd)
+
+
+def _finished(run: RunDirectory, status: EndedAs, prepared: Prepared, began: float) -> RunFinished:
+    return RunFinished(run.run_id, status, len(prepared.batches), time.monotonic() - began)
+
+
+def _record_changes(run: RunDirectory, recorded: TrainConfig, prepared: Prepared) -> None:
+    """Take over the harmless changes, and keep on record what was before."""
+    config = prepared.config.model_copy(update={"run_name": recorded.run_name})
+    old, new = recorded.model_dump(mode="json"), config.model_dump(mode="json")
+    changed = changed_keys(old, new)
+    if not changed:
+        return
+    record = run.read_record()
+    changes = [*record.get("changes", []), {"keys": changed, "before": old}]
+    run.write_config(new, {**record, **prepared.record(), "changes": changes})
 
 
 def _price(engine: Engine, model: str) -> tuple[Price | None, str | None]:
@@ -268,161 +319,3 @@ def _price(engine: Engine, model: str) -> tuple[Price | None, str | None]:
     from openthoughts_cli.engine.tinker.prices import price_of
 
     return price_of(model)
-
-
-def _digests(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {key: item for key, item in value.items() if key.endswith("digest")}
-
-
-class _Work:
-    """The engine's part of an attempt: trainer, loop, evaluations."""
-
-    def __init__(
-        self,
-        run: RunDirectory,
-        prepared: Prepared,
-        made: Mapping[str, Benchmark],
-        engine: Engine,
-        stop: StopRequest,
-        listener: Listener,
-        attempt: int,
-    ) -> None:
-        self._run = run
-        self._prepared = prepared
-        self._engine = engine
-        self._stop = stop
-        self._listener = listener
-        self._attempt = attempt
-        config = prepared.config
-        self._schedule = EvalSchedule(config.evals, len(prepared.batches))
-        self._evaluations = Evaluations(
-            engine,
-            prepared.renderer,
-            run,
-            config.evals,
-            made,
-            prepared.held_out.rows,
-            model=prepared.model.name,
-            listener=listener,
-        )
-
-    @property
-    def failures(self) -> list[str]:
-        return self._evaluations.failures
-
-    async def run(self) -> Ended:
-        trainer, first_step = await self._trainer()
-        total = len(self._prepared.batches)
-        self._listener(
-            RunStarted(
-                run_id=self._run.run_id,
-                directory=str(self._run.path),
-                total_steps=total,
-                steps_per_epoch=-(-total // self._prepared.config.epochs),
-                model=self._prepared.model.name,
-                engine=self._engine.kind,
-                first_step=first_step,
-            )
-        )
-        self._start_owed(first_step)
-        ended = await self._loop(trainer, first_step).run()
-        if ended == "done" and not self._stop.requested:
-            await self._finish_evaluations()
-        if self._evaluations.out_of_money is not None:
-            return "budget"
-        if self._stop.requested:
-            await self._evaluations.abandon()
-            return "interrupted"
-        await self._evaluations.finish()
-        return ended
-
-    async def _finish_evaluations(self) -> None:
-        """Wait for the owed evaluations, looking up for a stop request now and then."""
-        waiting = asyncio.ensure_future(self._evaluations.finish())
-        while not waiting.done() and not self._stop.requested:
-            await asyncio.wait([waiting], timeout=0.2)
-        if waiting.done():
-            await waiting
-        else:
-            waiting.cancel()
-
-    async def _trainer(self) -> tuple[Trainer, int]:
-        config = self._prepared.config
-        last = _last_state(self._run.checkpoints())
-        if last is not None and last.state_path is not None:
-            return await self._engine.resume_trainer(last.state_path), last.batch + 1
-        lora = LoraSpec(
-            rank=config.lora_rank,
-            seed=config.seed if config.lora_seed is None else config.lora_seed,
-            attn=config.lora_attn,
-            mlp=config.lora_mlp,
-            unembed=config.lora_unembed,
-        )
-        return await self._engine.create_trainer(self._prepared.model.name, lora), 1
-
-    def _start_owed(self, first_step: int) -> None:
-        """Evaluations of weights that an earlier attempt saved but did not finish measuring."""
-        samplers = {
-            checkpoint.batch: checkpoint.sampler_path
-            for checkpoint in self._run.checkpoints()
-            if checkpoint.sampler_path is not None
-        }
-        for step in range(first_step):
-            names = self._schedule.due(step)
-            if step == 0:
-                self._evaluations.start(0, names, sampler_path=None)
-            elif names and step in samplers:
-                self._evaluations.start(step, names, sampler_path=samplers[step])
-
-    def _loop(self, trainer: Trainer, first_step: int) -> TrainingLoop:
-        return TrainingLoop(
-            trainer,
-            self._prepared.config,
-            packed=self._prepared.training.packed,
-            batches=self._prepared.batches,
-            peak_learning_rate=_peak_rate(self._prepared),
-            evals_due=self._schedule.due,
-            on_checkpoint=self._record_checkpoint,
-            stop=self._stop,
-            listener=self._listener,
-            attempt=self._attempt,
-            first_step=first_step,
-        )
-
-    def _record_checkpoint(self, event: CheckpointSaved) -> None:
-        step = event.next_step - 1
-        line = {
-            "name": event.name,
-            "batch": step,
-            "epoch": event.epoch,
-            "final": event.final,
-            "state_path": event.state_path,
-            "sampler_path": event.sampler_path,
-            "attempt": self._attempt,
-        }
-        append_line(self._run.checkpoints_path, line)
-        if event.sampler_path is not None:
-            self._evaluations.start(step, self._schedule.due(step), sampler_path=event.sampler_path)
-
-
-def _last_state(checkpoints: list[Checkpoint]) -> Checkpoint | None:
-    states = [checkpoint for checkpoint in checkpoints if checkpoint.state_path is not None]
-    return max(states, key=lambda checkpoint: checkpoint.batch, default=None)
-
-
-def _peak_rate(prepared: Prepared) -> float:
-    rate = prepared.config.learning_rate
-    if not isinstance(rate, str):
-        return rate
-    if prepared.model.hidden_size is None:
-        raise ConfigError(
-            f"learning_rate: auto needs the hidden size of {prepared.model.name}, "
-            "which this engine does not tell",
-            hint="give a number",
-        )
-    try:
-        return advised_learning_rate(prepared.model.name, prepared.model.hidden_size)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error

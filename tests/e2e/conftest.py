@@ -37,7 +37,14 @@ def run_ot(tmp_path: Path) -> RunOt:
     def run(*args: object, env: dict[str, str] | None = None, timeout_s: float = 240) -> Ended:
         variables = {k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS")}
         done = subprocess.run(
-            [sys.executable, "-W", "error::FutureWarning", "-m", "openthoughts_cli", *map(str, args)],
+            [
+                sys.executable,
+                "-W",
+                "error::FutureWarning",
+                "-m",
+                "openthoughts_cli",
+                *map(str, args),
+            ],
             cwd=tmp_path,
             env={**variables, **(env or {})},
             stdin=subprocess.DEVNULL,

@@ -17,9 +17,7 @@ from tests.e2e.conftest import RunOt
 
 pytestmark = [pytest.mark.slow]
 
-SMALL_EVALS = (
-    "evals={nll: {every: 2, at_start: true}, arithmetic: {limit: 3, n: 2, max_tokens: 8}}"
-)
+SMALL_EVALS = "evals={nll: {every: 2, at_start: true}, arithmetic: {limit: 3, n: 2, max_tokens: 8}}"
 
 
 def cut_subset(run_ot: RunOt, tokenizer: Path | str, *, limit: int = 24) -> None:
@@ -62,9 +60,7 @@ def test_the_recipe_on_the_local_engine(run_ot: RunOt, tiny_model: Path, tmp_pat
 
     shown = run_ot("runs", "show", "first", "--json")
     assert json.loads(shown.out)["status"] == "done"
-    again = run_ot(
-        "train", "--config", run / "config.json", "--run-name", "second", "--plain"
-    )
+    again = run_ot("train", "--config", run / "config.json", "--run-name", "second", "--plain")
     assert again.code == 0, again.err
     repeated = lines(tmp_path / "runs/second/metrics.jsonl")
     assert [m["train_mean_nll"] for m in repeated if "train_mean_nll" in m] == losses
@@ -217,7 +213,7 @@ def test_a_model_that_is_not_served_stops_before_spending_and_lists_what_is(
         (("train", "--subset", "s", "--lora-rank", "12"), 2, "power of two"),
         (("train", "--subset", "s", "--set", "batch_sise=3"), 2, "did you mean batch_size"),
         (("train", "--resume", "nothing"), 2, "no run"),
-        (("train", "--resume", "a", "--epochs", "2"), 2, "--resume"),
+        (("train", "--resume", "a", "--config", "b.yaml"), 2, "--resume"),
         (("runs", "show", "nothing"), 2, "no run"),
         (("inspect", "nothing"), 2, "nothing"),
         (("subset", "--source", "opnmath"), 2, "did you mean openmath"),
