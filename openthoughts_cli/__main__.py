@@ -10,9 +10,13 @@ __all__ = ["main"]
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run `ot` with `args` (default: the process's) and return the exit code."""
-    from openthoughts_cli.cli.boundary import run
+    try:
+        from openthoughts_cli.cli.boundary import run
 
-    return run(list(sys.argv[1:] if args is None else args))
+        return run(list(sys.argv[1:] if args is None else args))
+    except KeyboardInterrupt:  # while the command line itself was imported, or as it ended
+        sys.stderr.write("error: interrupted\n")
+        return 130
 
 
 if __name__ == "__main__":

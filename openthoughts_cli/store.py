@@ -8,10 +8,14 @@ place, flushed, and renamed into it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import glob
 import json
 import os
 import shutil
+import socket
+import sys
 import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
@@ -114,14 +118,17 @@ def directory_aside(place: Path, *, replace: bool = False) -> Generator[Path]:
     """A fresh directory beside `place` that becomes `place` when the block ends well.
 
     When the block raises, the directory is removed and `place` is as it was. With `replace` an
-    existing `place` is swapped out and then deleted; without it, an existing `place` is an error.
+    existing `place` is exchanged in one step and then deleted (two steps where the system knows no
+    exchange); without it, an existing `place` is an error. What a killed process left is removed.
 
     Raises:
         StorageError: the directory could not be made, written or renamed.
     """
     with as_storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.partial-"))
+        _sweep(place)
+        prefix = f".{place.name}.partial-{_host()}-{os.getpid()}-"
+        aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=prefix))
         aside.chmod(0o755)
     try:
         with as_storage_errors(place):
@@ -131,6 +138,29 @@ def directory_aside(place: Path, *, replace: bool = False) -> Generator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def _host() -> str:
+    return "".join(c for c in socket.gethostname() if c.isalnum())[:32]
+
+
+def _sweep(place: Path) -> None:
+    """Remove what processes of this machine that are no more left beside `place`."""
+    begin = f".{place.name}.partial-{_host()}-"
+    for left in place.parent.glob(f"{glob.escape(begin)}*"):
+        pid = left.name.removeprefix(begin).partition("-")[0]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
 
 
 def _sync_tree(root: Path) -> None:
@@ -144,6 +174,9 @@ def _swap_in(aside: Path, place: Path, *, replace: bool) -> None:
     if place.exists():
         if not replace:
             raise FileExistsError(errno.EEXIST, "it exists already", str(place))
+        if _exchange(aside, place):
+            shutil.rmtree(aside, ignore_errors=True)
+            return
         old = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.old-"))
         place.replace(old / "it")
         try:
@@ -155,3 +188,25 @@ def _swap_in(aside: Path, place: Path, *, replace: bool) -> None:
             shutil.rmtree(old, ignore_errors=True)
     else:
         aside.replace(place)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths swap what they name, in one step: a kill finds the old or the new.
+
+    False where the system or the file system cannot (then nothing was changed). Linux has
+    renameat2 with RENAME_EXCHANGE, macOS renamex_np with RENAME_SWAP.
+    """
+    swap, here = 2, -100  # RENAME_EXCHANGE and RENAME_SWAP are both 2; AT_FDCWD
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux" and hasattr(libc, "renameat2"):
+        done = libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), swap)
+    elif sys.platform == "darwin" and hasattr(libc, "renamex_np"):
+        done = libc.renamex_np(os.fsencode(one), os.fsencode(other), swap)
+    else:
+        return False
+    if done == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM):
+        return False
+    raise OSError(number, os.strerror(number), str(other))

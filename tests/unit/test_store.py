@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,25 @@ def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot write"):
         append_line(tmp_path / "file" / "log.jsonl", json.loads("{}"))
+
+
+def test_what_a_killed_process_left_is_swept_and_that_of_a_living_one_kept(tmp_path: Path) -> None:
+    left = """
+import os, signal, sys
+from pathlib import Path
+from openthoughts_cli.store import directory_aside
+with directory_aside(Path(sys.argv[1])) as aside:
+    (aside / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    place = tmp_path / "it"
+    subprocess.run([sys.executable, "-c", left, str(place)], check=False)
+    (partial,) = tmp_path.iterdir()
+    assert (partial / "half").exists()
+    with directory_aside(tmp_path / "other"):
+        assert partial.exists()  # of another place
+    with pytest.raises(StorageError), directory_aside(place), directory_aside(place):
+        assert not partial.exists()
+        assert len(list(tmp_path.glob(".it.partial-*"))) == 2  # both of this living process
+        place.mkdir()
+        (place / "x").touch()
