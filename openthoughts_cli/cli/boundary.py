@@ -4,18 +4,21 @@ OtError                   error: and hint:, the class's exit code
 usage error of the parser error: and hint:, exit 2
 Ctrl-C, SIGTERM           one line, exit 130
 reader of stdout has gone quiet, exit 0
+disk, rights             the system's own words and the file, exit 1
 anything else             a crash file without secrets, its path, exit 1
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import signal
 import sys
 import threading
 from collections.abc import Generator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -26,9 +29,15 @@ __all__ = ["run"]
 
 INTERRUPTED = 130
 
+_SYSTEM = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE}
+)
+"""What the system refuses for reasons of its own, whatever ot does."""
+
 
 def run(args: list[str]) -> int:
     """Run the root command and return the exit code; nothing is raised, not even SystemExit."""
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal or pipe that cannot show a character shows "?" and not a traceback.
         if isinstance(stream, io.TextIOWrapper):
@@ -41,6 +50,9 @@ def run(args: list[str]) -> int:
     except BrokenPipeError:
         _close_quietly(sys.stdout)
         return 0
+    except OSError as error:  # what stdout held back could not be written, as on a full disk
+        _close_quietly(sys.stdout)
+        return _system_error(error)
     return code
 
 
@@ -64,19 +76,35 @@ def _run_command(args: list[str]) -> int:
         if isinstance(stop.__context__, BrokenPipeError):
             raise BrokenPipeError from stop
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except OSError as error:
+        if error.errno not in _SYSTEM:
+            return _bug(error, args)
+        _close_quietly(sys.stdout)
+        return _system_error(error)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug becomes a crash file
-        from openthoughts_cli.cli.crash import redact, write_crash_file
-
-        place = write_crash_file(error, args)
-        current_console().error(
-            redact(f"unexpected {type(error).__name__}: {error}"),
-            f"this is a bug in ot; the details, without secrets, are in {place}",
-        )
-        return 1
+        return _bug(error, args)
     if code == INTERRUPTED:
         # Typer turns KeyboardInterrupt into this code without a word.
         current_console().error("interrupted")
     return code if isinstance(code, int) else 0
+
+
+def _bug(error: Exception, args: list[str]) -> int:
+    from openthoughts_cli.cli.crash import redact, write_crash_file
+
+    place = write_crash_file(error, args)
+    current_console().error(
+        redact(f"unexpected {type(error).__name__}: {error}"),
+        f"this is a bug in ot; the details, without secrets, are in {place}",
+    )
+    return 1
+
+
+def _system_error(error: OSError) -> int:
+    """A disk or rights that nothing below has put into words: no bug, so no crash file."""
+    where = error.filename if error.filename is not None else "what ot writes to stdout"
+    current_console().error(f"{where}: {error.strerror or error}")
+    return 1
 
 
 def _usage_error(error: Any, args: list[str]) -> int:
@@ -105,6 +133,13 @@ def _terminate_like_interrupt() -> Generator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _replace_closed_streams() -> None:
+    """A stream that the caller closed (`ot runs ls >&-`) is None in Python: write to nothing."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
 
 
 def _close_quietly(stream: Any) -> None:

@@ -227,3 +227,46 @@ def test_output_survives_a_terminal_without_unicode(repo: Path) -> None:
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
     assert b"no verb" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize(
+    "words", [("--help",), ("runs", "ls", "--json"), ("config", "init", "train")]
+)
+def test_a_full_stdout_is_told_in_one_line_and_is_no_bug(
+    repo: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "runs" / "r").mkdir(parents=True)
+    (tmp_path / "runs" / "r" / "config.json").write_text("{}")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "openthoughts_cli", *words],
+            cwd=repo,
+            env={**os.environ, "OT_RUNS": str(tmp_path / "runs"), "OT_CACHE": str(tmp_path / "c")},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: what ot writes to stdout: No space left on device\n"
+    assert not (tmp_path / "c" / "crashes").exists()
+
+
+@pytest.mark.parametrize("words", ["config schema train", "runs ls --json", "--help"])
+def test_a_closed_stdout_is_survived(repo: Path, tmp_path: Path, words: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m openthoughts_cli {words} >&-', sys.executable],
+        cwd=repo,
+        env={**os.environ, "OT_RUNS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_that_may_not_be_read_is_no_bug(ends_with: EndsWith) -> None:
+    done = ends_with(PermissionError(13, "Permission denied", "runs/a/events.jsonl"))
+    assert done.code == 1
+    assert done.err == "error: runs/a/events.jsonl: Permission denied\n"
