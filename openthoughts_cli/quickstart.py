@@ -83,7 +83,7 @@ def quickstart(
     """Cut a subset of the built-in rows, train on it, score before and after, write one page.
 
     Args:
-        seed: of the split, the order of the rows, the adapter and the samples.
+        seed: of the split, the order of the rows and the adapter; the problems asked stay the same.
         on_subset: shown the subset before training (the CLI previews it).
 
     Raises:

@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def quickstart(
     seed: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Of the split, the order and the samples.")
+        int, typer.Option(min=0, metavar="N", help="Of the split, the order of the rows and the adapter.")
     ] = 0,
     json: JsonOption = False,
     quiet: QuietOption = False,
