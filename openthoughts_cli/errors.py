@@ -107,7 +107,7 @@ class BrokenFileError(DataError):
 
     code = "data.broken"
 
-    def __init__(self, message: str, *, file: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, file: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.file = file
 

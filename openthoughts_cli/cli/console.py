@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -82,6 +83,26 @@ class Console:
         """
         to = self.people if self.as_json else self.report_to
         to.print(renderable, markup=False, highlight=False, soft_wrap=isinstance(renderable, str))
+
+    def page(self, *renderables: RenderableType) -> None:
+        """A report that may be long: through `$PAGER` where it is higher than the terminal.
+
+        Only where a person sits at a terminal, without --plain and --json; an empty `PAGER` or
+        "cat" prints. Unset, it is `less`, which leaves at once what fits.
+        """
+        command = shlex.split(os.environ.get("PAGER", "less"))
+        at_terminal = sys.stdin.isatty() and self.report_to.is_terminal and not _is_dumb()
+        if self.as_json or self.plain or not at_terminal or command in ([], ["cat"]):
+            for renderable in renderables:
+                self.print(renderable)
+            return
+        with self.report_to.capture() as captured:
+            for renderable in renderables:
+                self.print(renderable)
+        text = captured.get()
+        if text.count("\n") < self.report_to.size.height or not _paged(command, text):
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
     def record(self, kind: str, values: Mapping[str, Any]) -> None:
         """Write one record to stdout as a line of JSON: `kind`, `format`, then the values.
@@ -182,6 +203,22 @@ def _rich_console(stream: TextIO, *, plain: bool) -> RichConsole:
 
     options: dict[str, Any] = {"no_color": True, "force_terminal": False} if plain else {}
     return _OurConsole(file=stream, emoji=False, **options)
+
+
+def _paged(command: list[str], text: str) -> bool:
+    """Show the text by a pager, and wait for it; False when there is no such program."""
+    import signal
+    import subprocess
+
+    environ = {"LESS": "FRX", "LESSCHARSET": "utf-8", **os.environ}
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's
+    try:
+        subprocess.run(command, input=text.encode(errors="replace"), env=environ, check=False)
+    except OSError:
+        return False
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return True
 
 
 def _is_dumb() -> bool:

@@ -8,7 +8,14 @@ import typer
 
 from openthoughts_cli.cli import complete
 from openthoughts_cli.cli.console import open_console
-from openthoughts_cli.cli.options import JsonOption, ModelOption, PlainOption, QuietOption
+from openthoughts_cli.cli.options import (
+    JsonOption,
+    ModelOption,
+    OfflineOption,
+    PlainOption,
+    QuietOption,
+    go_offline,
+)
 
 __all__ = ["app"]
 
@@ -36,29 +43,46 @@ def inspect(
     mask: Annotated[
         bool, typer.Option("--mask", help="Show the rows as a model is trained on them.")
     ] = False,
+    overlap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Look for questions of aime25, gpqa, livecodebench, arithmetic or a .jsonl file; "
+            "repeatable.",
+            autocompletion=complete.benchmark_questions,
+        ),
+    ] = None,
     model: ModelOption = None,
+    offline: OfflineOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     plain: PlainOption = False,
 ) -> None:
     """Look into a subset."""
     console = open_console(as_json=json, quiet=quiet, plain=plain)
+    if offline:
+        go_offline()
     from openthoughts_cli.cli.render.subset import inspection_view, mask_view, row_view
     from openthoughts_cli.data.inspect import inspect_rows, mask_rows
 
     with console.listening() as listener:
-        seen = inspect_rows(target, samples=samples, row=row, tokenizer=model, listener=listener)
+        seen = inspect_rows(
+            target,
+            samples=samples,
+            row=row,
+            tokenizer=model,
+            overlap=[name.strip() for each in overlap or () for name in each.split(",")],
+            listener=listener,
+        )
         masked = mask_rows(seen, model, listener=listener) if mask else []
     if json:
         record = seen.record() | {"masked": [row.record() for row in masked]}
         console.record("inspection", record)
     elif mask:
-        for each in masked:
-            console.print(mask_view(each))
+        console.page(*(mask_view(each) for each in masked))
     elif row is not None:
-        for index, found in seen.shown:
-            console.print(row_view(index, found, whole=whole))
+        console.page(*(row_view(index, found, whole=whole) for index, found in seen.shown))
     else:
-        console.print(inspection_view(seen, whole=whole))
+        console.page(inspection_view(seen, whole=whole))
     if seen.problem is not None:
         raise typer.Exit(1)

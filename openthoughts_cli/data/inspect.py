@@ -6,7 +6,7 @@ import glob
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ from openthoughts_cli.config.subset import DEFAULT_TOKENIZER
 from openthoughts_cli.data.card import spread_over_lengths
 from openthoughts_cli.data.corpus import Corpus, open_corpus
 from openthoughts_cli.data.figures import describe_rows
+from openthoughts_cli.data.overlap import Benchmarks, Match, load_benchmarks
 from openthoughts_cli.data.parquet import Malformed
 from openthoughts_cli.data.rows import Row, content_hash, question_hash, row_id
 from openthoughts_cli.data.select import Criteria, select
@@ -26,11 +27,26 @@ from openthoughts_cli.events import Listener, silent
 if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
 
-__all__ = ["DRAWN_ROWS", "Inspection", "MaskedRow", "inspect_rows", "mask_rows"]
+__all__ = ["DRAWN_ROWS", "Inspection", "MaskedRow", "Overlap", "inspect_rows", "mask_rows"]
 
 DRAWN_ROWS = 1000
 """Rows of a parquet file or data set whose tokens are counted, chosen by the seed."""
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A row whose question is a benchmark's."""
+
+    index: int
+    row_id: str
+    source: str
+    match: Match
+
+    def record(self) -> dict[str, Any]:
+        """All of it as JSON-like values."""
+        about = {"index": self.index, "row_id": self.row_id, "source": self.source}
+        return {**about, **asdict(self.match)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,10 @@ class Inspection:
     problem: str | None = None
     """Why the rows on disk are not those that were written; None when they are."""
     metadata: Mapping[str, Any] | None = None
+    answers: Mapping[int, int] = field(default_factory=dict[int, int])
+    """How many questions have so many rows, by that number."""
+    overlaps: Sequence[Overlap] | None = None
+    """Rows whose question a benchmark has; None where that was not asked."""
 
     def record(self) -> dict[str, Any]:
         """All of it as JSON-like values."""
@@ -73,7 +93,9 @@ class Inspection:
             "funnel": dict(self.funnel),
             "figures": dict(self.figures),
             "labels": labels,
+            "answers_per_question": {str(rows): n for rows, n in sorted(self.answers.items())},
             "control_tokens": self.control_tokens,
+            "overlaps": self.overlaps and [overlap.record() for overlap in self.overlaps],
             "digest": self.digest,
             "problem": self.problem,
             "shown": [{"index": index, **row._asdict()} for index, row in self.shown],
@@ -103,6 +125,8 @@ def inspect_rows(
     row: int | None = None,
     tokenizer: str | None = None,
     seed: int = 42,
+    overlap: Sequence[str] = (),
+    ngram: int = 8,
     root: Path | None = None,
     listener: Listener = silent,
 ) -> Inspection:
@@ -114,6 +138,8 @@ def inspect_rows(
         row: show this row alone, by its number from 0.
         tokenizer: whose tokens to count in rows that are no subset; a subset keeps its own counts.
         seed: of the draw from rows that are no subset.
+        overlap: benchmarks, by name or as files, whose questions are looked for in the rows.
+        ngram: words in a row that questions must share to be compared.
         root: where subsets are looked for by name.
         listener: hears the progress.
 
@@ -121,10 +147,26 @@ def inspect_rows(
         NotFoundError: nothing of that name, or no such row.
         DataError, SchemaError, NetworkError, ModelError: as `open_corpus` and `load_renderer`.
     """
+    benchmarks = None
+    if overlap:
+        benchmarks = load_benchmarks(overlap, ngram=ngram, listener=listener)
     if _is_corpus(target, root):
         corpus = open_corpus(target, seed=seed, listener=listener)
-        return _of_corpus(corpus, tokenizer or DEFAULT_TOKENIZER, samples, row, seed, listener)
-    return _of_subset(load_subset(target, root=root), target, samples, row)
+        model = tokenizer or DEFAULT_TOKENIZER
+        return _of_corpus(corpus, model, samples, row, seed, benchmarks, listener)
+    return _of_subset(load_subset(target, root=root), target, samples, row, benchmarks)
+
+
+def _overlaps(rows: Sequence[Row], benchmarks: Benchmarks | None) -> list[Overlap] | None:
+    if benchmarks is None:
+        return None
+    found = ((i, row, benchmarks.find(row.question_id, row.question)) for i, row in enumerate(rows))
+    return [Overlap(i, row.row_id, row.source, match) for i, row, match in found if match]
+
+
+def _answers(rows: Sequence[Row]) -> Counter[int]:
+    """How many questions have so many rows."""
+    return Counter(Counter(row.question_id for row in rows).values())
 
 
 def _is_corpus(target: str, root: Path | None) -> bool:
@@ -141,7 +183,9 @@ def _is_corpus(target: str, root: Path | None) -> bool:
     return "/" in target and _HUB_ID.fullmatch(target) is not None and root is None
 
 
-def _of_subset(subset: Subset, target: str, samples: int, row: int | None) -> Inspection:
+def _of_subset(
+    subset: Subset, target: str, samples: int, row: int | None, benchmarks: Benchmarks | None
+) -> Inspection:
     problem = None
     try:
         rows = subset.rows()
@@ -162,11 +206,19 @@ def _of_subset(subset: Subset, target: str, samples: int, row: int | None) -> In
         digest=subset.digest,
         problem=problem,
         metadata=subset.metadata,
+        answers=_answers(rows),
+        overlaps=_overlaps(rows, benchmarks),
     )
 
 
 def _of_corpus(
-    corpus: Corpus, tokenizer: str, samples: int, row: int | None, seed: int, listener: Listener
+    corpus: Corpus,
+    tokenizer: str,
+    samples: int,
+    row: int | None,
+    seed: int,
+    benchmarks: Benchmarks | None,
+    listener: Listener,
 ) -> Inspection:
     from openthoughts_cli.chat.renderer import load_renderer
 
@@ -177,6 +229,12 @@ def _of_corpus(
     selection = select(corpus, criteria, counter, listener=listener)
     rows = [found for found, _ in selection.rows()]
     control = sum(counter.has_control(r.question) or counter.has_control(r.answer) for r in rows)
+    overlaps = _overlaps(rows, benchmarks)
+    if overlaps:
+        numbers = corpus.numbers([selection.chosen[each.index].place for each in overlaps])
+        placed = zip(overlaps, numbers, strict=True)
+        overlaps = [replace(each, index=number) for each, number in placed]
+        overlaps.sort(key=lambda each: each.index)
     if row is None:
         indices = spread_over_lengths([found.tokens for found in rows], samples)
         places = [selection.chosen[index].place for index in indices]
@@ -192,6 +250,8 @@ def _of_corpus(
         shown=wanted,
         labels=Counter(corpus.label_counts()),
         control_tokens=control,
+        answers=_answers(rows),
+        overlaps=overlaps,
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from openthoughts_cli.cli.render.subset import row_view, visible
 from openthoughts_cli.data.rows import Row
 from tests.conftest import CommandResult
-from tests.doubles.rows import MATH, PHYSICS, many, write
+from tests.doubles.rows import MATH, PHYSICS, many, record, write
 from tests.doubles.tokenizer import byte_model
 
 Ot = Callable[..., CommandResult]
@@ -156,3 +156,70 @@ def test_a_long_trace_is_folded_in_the_middle() -> None:
 
 def test_no_row_can_move_the_cursor() -> None:
     assert visible("a\x1b[31mb\x07\x9b\n\tc\r") == "a␛[31mb␇\ufffd\n\tc␍"
+
+
+def test_overlap_with_a_benchmark_is_found(ot: Ot, base: list[Any], tmp_path: Path) -> None:
+    asked = tmp_path / "bench.jsonl"
+    asked.write_text(json.dumps({"id": "b7", "question": f"Question {MATH} 3?"}) + "\n")
+    ot("subset", *base, "--name", "it")
+    seen = json.loads(ot("inspect", "it", "--overlap", asked, "--json").out)
+    assert {each["problem"] for each in seen["overlaps"]} == {"b7"}
+    assert len(seen["overlaps"]) == 2 and seen["answers_per_question"] == {"2": 40}
+    shown = ot("inspect", "it", "--overlap", asked).out
+    assert (
+        "bench.jsonl" in shown and "2 rows in all" in shown and "40 questions with 2 rows" in shown
+    )
+    raw = json.loads(ot("inspect", base[1], "--model", base[3], "--overlap", asked, "--json").out)
+    assert [each["index"] for each in raw["overlaps"]] == [6, 7]
+    assert json.loads(ot("inspect", "it", "--json").out)["overlaps"] is None
+    unknown = ot("inspect", "it", "--overlap", "aime24")
+    assert unknown.code == 2 and "neither a benchmark" in unknown.err
+
+
+def test_rows_that_never_close_their_thinking_are_said(ot: Ot, tmp_path: Path) -> None:
+    rows = [record(f"q{i}?", "<think>on and on" if i else "<think>a</think>b") for i in range(4)]
+    data = write(tmp_path / "rows.parquet", rows)
+    model = byte_model(tmp_path / "model")
+    ot("subset", "--dataset", data, "--tokenizer", model, "--name", "it")
+    assert "75.0% never close their thinking" in ot("inspect", "it").out
+
+
+@pytest.mark.slow
+def test_a_long_report_goes_through_the_pager_on_a_terminal(
+    ot: Ot, base: list[Any], tmp_path: Path
+) -> None:
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    ot("subset", *base, "--name", "it", "-o", tmp_path)
+
+    def on_a_terminal(*more: str, pager: str) -> str:
+        ours, theirs = pty.openpty()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "openthoughts_cli", "inspect", str(tmp_path / "it"), *more],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PAGER": pager, "TERM": "xterm", "LINES": "24", "COLUMNS": "80"},
+            cwd=Path(__file__).parents[2],
+        )
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # the terminal ends with its last user
+                break
+            if not part:
+                break
+            shown += part
+        assert child.wait(timeout=60) == 0
+        os.close(ours)
+        return shown.decode()
+
+    assert on_a_terminal(pager="sed -e s/^/paged:/").count("paged:") > 24
+    assert "paged:" not in on_a_terminal("--plain", pager="sed -e s/^/paged:/")
+    for pager in ("", "cat", "no-such-pager"):
+        assert "Tokens a row" in on_a_terminal(pager=pager)

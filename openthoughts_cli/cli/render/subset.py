@@ -35,6 +35,7 @@ __all__ = [
 _BAR_WIDTH = 32
 _FOLD_LINES = {"question": (8, 2), "thinking": (4, 3), "answer": (10, 4)}
 _WRAP = 76
+_SHOWN_OVERLAPS = 20
 _WIDE_BLOCKS = "▏▎▍▌▋▊▉█"
 
 
@@ -97,9 +98,24 @@ def inspection_view(seen: Inspection, *, whole: bool = False) -> RenderableType:
     parts += [_heading(title), _composition_view(seen.figures)]
     parts += [_heading(f"Tokens a row ({seen.tokenizer})"), _histogram(seen.figures["token_bars"])]
     parts += [Text(), _percentile_view(seen.figures["percentiles"])]
+    if seen.overlaps is not None:
+        parts += [_heading("Questions that benchmarks have"), _overlaps_view(seen)]
     for index, row in seen.shown:
         parts.append(row_view(index, row, whole=whole))
     return Group(*parts)
+
+
+def _overlaps_view(seen: Inspection) -> RenderableType:
+    if not seen.overlaps:
+        return Text("none of these rows")
+    rows = [
+        (each.index, each.match.benchmark, each.match.problem, f"{each.match.similarity:.0f}%")
+        for each in seen.overlaps[:_SHOWN_OVERLAPS]
+    ]
+    shown = table(("row", "benchmark", "problem", "alike"), rows, right=("row", "alike"))
+    count = _plural(len(seen.overlaps), "row")
+    note = f"{count} in all; `ot subset --decontaminate` leaves them out"
+    return Group(shown, Text(note, style="dim"))
 
 
 def _facts(seen: Inspection) -> Iterable[tuple[str, object]]:
@@ -113,7 +129,16 @@ def _facts(seen: Inspection) -> Iterable[tuple[str, object]]:
     yield drawn, _counted(figures["rows"], "row", figures["questions"], "question")
     shares = figures["shares"]
     yield "closed", f"{shares['closed']:.1%} have </think>; {shares['boxed']:.1%} a \\boxed"
+    yield "truncated", f"{1 - shares['closed']:.1%} never close their thinking"
     yield "copies", figures["copies"] or "none: no row's content is there twice"
+    if again := sum(n for rows, n in seen.answers.items() if rows > 1):
+        most = max(seen.answers)
+        yield (
+            "repeated",
+            f"{_plural(again, 'question')} with 2 to {most:,} rows"
+            if most > 2
+            else (f"{_plural(again, 'question')} with 2 rows"),
+        )
     if seen.control_tokens:
         yield "control", f"{seen.control_tokens:,} spell a control token; `ot subset` drops them"
     if seen.metadata is not None:
