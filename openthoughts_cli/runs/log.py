@@ -28,7 +28,16 @@ from openthoughts_cli.events import (
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.store import append_line, read_lines
 
-__all__ = ["RunLog", "eval_metrics", "next_attempt", "run_status", "spent_usd", "step_metrics"]
+__all__ = [
+    "RunLog",
+    "eval_line",
+    "eval_metrics",
+    "next_attempt",
+    "run_status",
+    "spent_usd",
+    "step_line",
+    "step_metrics",
+]
 
 _NOT_LOGGED = (StageProgress, EvalProgress)
 _KINDS: dict[type[Event], str] = {
@@ -64,9 +73,9 @@ class RunLog:
             return
         self._append_event(event)
         if isinstance(event, StepDone):
-            append_line(self._run.metrics_path, self._step_line(event))
+            append_line(self._run.metrics_path, {**step_line(event), "attempt": self.attempt})
         elif isinstance(event, EvalDone):
-            append_line(self._run.metrics_path, self._eval_line(event))
+            append_line(self._run.metrics_path, {**eval_line(event), "attempt": self.attempt})
 
     def _append_event(self, event: Event) -> None:
         fields = asdict(event)
@@ -78,23 +87,26 @@ class RunLog:
             line["most_spent_usd"] = self._spent_usd()
         append_line(self._run.events_path, line)
 
-    def _step_line(self, event: StepDone) -> dict[str, Any]:
-        return {
-            "step": event.step,
-            "epoch": event.epoch,
-            "progress": event.step / event.total_steps,
-            "learning_rate": event.learning_rate,
-            "num_tokens": event.num_tokens,
-            "num_loss_tokens": event.num_loss_tokens,
-            "train_mean_nll": event.train_mean_nll,
-            "time/step": event.seconds,
-            **event.extra,
-            "attempt": self.attempt,
-        }
 
-    def _eval_line(self, event: EvalDone) -> dict[str, Any]:
-        scores = {f"eval/{event.benchmark}/{name}": value for name, value in event.metrics.items()}
-        return {"step": event.step, **scores, "attempt": self.attempt}
+def step_line(event: StepDone) -> dict[str, Any]:
+    """A step as a line of metrics.jsonl, without its attempt."""
+    return {
+        "step": event.step,
+        "epoch": event.epoch,
+        "progress": event.step / event.total_steps,
+        "learning_rate": event.learning_rate,
+        "num_tokens": event.num_tokens,
+        "num_loss_tokens": event.num_loss_tokens,
+        "train_mean_nll": event.train_mean_nll,
+        "time/step": event.seconds,
+        **event.extra,
+    }
+
+
+def eval_line(event: EvalDone) -> dict[str, Any]:
+    """An evaluation's scores as a line of metrics.jsonl, without its attempt."""
+    scores = {f"eval/{event.benchmark}/{name}": value for name, value in event.metrics.items()}
+    return {"step": event.step, **scores}
 
 
 def next_attempt(run: RunDirectory) -> int:

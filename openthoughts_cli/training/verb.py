@@ -25,6 +25,7 @@ from openthoughts_cli.runs.environment import describe_environment
 from openthoughts_cli.runs.layout import Checkpoint, RunDirectory, find_run, new_run_id
 from openthoughts_cli.runs.lock import locked
 from openthoughts_cli.runs.log import RunLog, next_attempt, run_status, spent_usd
+from openthoughts_cli.runs.wandb import check_wandb, copied_to_wandb
 from openthoughts_cli.training.checkpoints import last_state
 from openthoughts_cli.training.plan import Plan, make_plan
 from openthoughts_cli.training.prepare import Prepared, prepare
@@ -212,6 +213,7 @@ class _Job:
         self, config: TrainConfig, engine: Engine
     ) -> tuple[Prepared, Plan, Price | None]:
         load_subset(config.subset)  # before anything that needs a network or minutes
+        check_wandb(config.wandb)
         model = await engine.describe(config.model or default_model(engine.kind), train=True)
         config = await asyncio.to_thread(self._available, config)
         prepared = prepare(config, model, listener=self._listener)
@@ -267,7 +269,23 @@ class _Job:
             attempt,
             spent_usd=None if price is None else lambda: meter.spent_usd + meter.reserved_usd,
         )
-        listener = fan_out(log, self._listener)
+        told = fan_out(log, self._listener)
+        config = {**prepared.config.model_dump(mode="json"), "record": prepared.record()}
+        with copied_to_wandb(prepared.config.wandb, run, config, told) as copy:
+            listener = fan_out(log, self._listener, copy)
+            return await self._train(run, prepared, plan, price, start, meter, attempt, listener)
+
+    async def _train(
+        self,
+        run: RunDirectory,
+        prepared: Prepared,
+        plan: Plan,
+        price: Price | None,
+        start: Checkpoint | None,
+        meter: Meter,
+        attempt: int,
+        listener: Listener,
+    ) -> TrainResult:
         began = time.monotonic()
         try:
             async with open_engine(
