@@ -95,6 +95,11 @@ class Draw:
         self._forget_dropped()
         return self._units >= self._wanted and not (self._heap and unit <= -self._heap[0][0])
 
+    def worst(self) -> int | None:
+        """The key of the worst unit kept, behind which no row can be chosen; None: any can."""
+        self._forget_dropped()
+        return -self._heap[0][0] if self._heap and self._units >= self._wanted else None
+
     def _place_for(self, key: int, unit: int, question_id: str | None) -> str:
         rows = self._rows_of.get(question_id) if question_id is not None else None
         known_unit = self._by_question and rows

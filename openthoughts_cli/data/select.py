@@ -28,6 +28,7 @@ from openthoughts_cli.data.figures import BOXED
 from openthoughts_cli.data.funnel import Funnel
 from openthoughts_cli.data.overlap import Benchmarks
 from openthoughts_cli.data.parquet import Malformed, RawRow
+from openthoughts_cli.data.rejected import REMEMBER_ROWS
 from openthoughts_cli.data.rows import Row, content_hash, question_hash
 from openthoughts_cli.data.sieve import KEPT_TEXT_BYTES, Overlapping, Sieve
 from openthoughts_cli.data.tokens import TokenCounter
@@ -92,6 +93,7 @@ def select(
     *,
     benchmarks: Benchmarks | None = None,
     keep_bytes: int = KEPT_TEXT_BYTES,
+    remember_rows: int = REMEMBER_ROWS,
     listener: Listener = silent,
 ) -> Selection:
     """Choose rows: exact, seeded, in one pass over the row groups that can hold them.
@@ -103,13 +105,15 @@ def select(
         counter: whose tokens.
         benchmarks: leave out rows whose questions these have.
         keep_bytes: texts of chosen rows held in memory; beyond it they are read a second time.
+        remember_rows: rows that failed, told before those that cannot count are forgotten.
         listener: hears the progress.
 
     Raises:
         DataError: a file is damaged; the message names it.
         EmptyResultError: a part of a mixture has fewer rows than its share.
     """
-    stream = _Stream(criteria, counter, benchmarks, keep_bytes)
+    sieve = Sieve(criteria, keep_bytes=keep_bytes, remember_rows=remember_rows)
+    stream = _Stream(sieve, counter, benchmarks)
     funnel = stream.sieve.funnel
     stage = "choosing rows"
     listener(StageStarted(stage, corpus.num_rows, "rows"))
@@ -148,13 +152,12 @@ class _Stream:
 
     def __init__(
         self,
-        criteria: Criteria,
+        sieve: Sieve,
         counter: TokenCounter,
         benchmarks: Benchmarks | None,
-        keep_bytes: int,
     ) -> None:
-        self.sieve = Sieve(criteria, keep_bytes=keep_bytes)
-        self._criteria = criteria
+        self.sieve = sieve
+        self._criteria = criteria = sieve.criteria
         self._counter = counter
         self._benchmarks = benchmarks
         self._marks = (

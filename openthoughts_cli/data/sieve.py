@@ -7,11 +7,10 @@ row behind the last one of its question as a further answer, even if it was test
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +19,17 @@ from openthoughts_cli.config.choice import short_source_name
 from openthoughts_cli.data.criteria import Criteria, packed_key, question_order_key
 from openthoughts_cli.data.draw import Chosen, Draw
 from openthoughts_cli.data.funnel import DRAWN_STEPS, Funnel
-from openthoughts_cli.data.mixture import NOTHING_DRAWN, Mixed, mix_units, seats
+from openthoughts_cli.data.mixture import Mixed, mix_units, seats
 from openthoughts_cli.data.overlap import Match
+from openthoughts_cli.data.rejected import REMEMBER_ROWS, Keys, Rejected
 from openthoughts_cli.data.rows import row_id
 from openthoughts_cli.errors import EmptyResultError
 
-__all__ = ["KEPT_TEXT_BYTES", "Keys", "Overlapping", "Sieve"]
+__all__ = ["KEPT_TEXT_BYTES", "Overlapping", "Sieve"]
 
 KEPT_TEXT_BYTES = 256 << 20
 """Texts of chosen rows held in memory; beyond it they are read again when they are written."""
 _STEPS = tuple(DRAWN_STEPS)
-_MASK = (1 << 64) - 1
-
-
-class Keys(NamedTuple):
-    """A row's place in the order, and that of its unit (itself, or its question)."""
-
-    row: int
-    unit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +55,13 @@ class Overlapping:
 class Sieve:
     """Takes what suppliers offer and keeps the choice."""
 
-    def __init__(self, criteria: Criteria, *, keep_bytes: int = KEPT_TEXT_BYTES) -> None:
+    def __init__(
+        self,
+        criteria: Criteria,
+        *,
+        keep_bytes: int = KEPT_TEXT_BYTES,
+        remember_rows: int = REMEMBER_ROWS,
+    ) -> None:
         self.criteria = criteria
         self.funnel = Funnel()
         self.eligible = 0
@@ -86,7 +84,7 @@ class Sieve:
             if criteria.dedup and criteria.answers_per_question is None
             else "other_answers"
         )
-        self._rejected = _Rejected(by_question=criteria.by_question)
+        self._rejected = Rejected(by_question=criteria.by_question, remember_rows=remember_rows)
         self._overlapping: list[tuple[Keys, int, int, str, str, Match]] = []
 
     def _wanted(self) -> list[int]:
@@ -158,7 +156,7 @@ class Sieve:
         for code, step in enumerate(_STEPS):
             codes[steps == step] = code
         parts = np.full(len(codes), part, dtype=np.uint8)
-        self._rejected.chunks.append((parts, codes, leading, place, leading, unit_place, question))
+        self._rejected.add_many((parts, codes, leading, place, leading, unit_place, question))
 
     def overlaps(
         self, part: int, keys: Keys, content: int, question_id: str, source: str, match: Match
@@ -172,6 +170,8 @@ class Sieve:
             step = self._cap_step
         half = int(question_id[:16], 16) if question_id is not None else 0
         self._rejected.add(part, _STEPS.index(step), keys, half)
+        if self._rejected.is_full:
+            self._rejected.forget([draw.worst() for draw in self._draws])
 
     def finish(self) -> tuple[list[Chosen], Funnel, list[Overlapping]]:
         """The chosen rows in their order, where the others went, and which overlapped.
@@ -195,11 +195,13 @@ class Sieve:
         for item in mixed.chosen:
             item.occurrence = seen[item.content]
             seen[item.content] += 1
-        steps, counted = self._rejected.counted(mixed, self._cap_ends(mixed.chosen), self._cap_step)
+        steps = self._rejected.counted(
+            mixed.last, self._cap_ends(mixed.chosen), _STEPS.index(self._cap_step)
+        )
         funnel = self.funnel
         for step, count in mixed.skipped.items():
             funnel.out[self._cap_step if step == "other_answers" else step] += count
-        for code, count in zip(*np.unique(steps[counted], return_counts=True), strict=True):
+        for code, count in zip(*np.unique(steps, return_counts=True), strict=True):
             funnel.out[_STEPS[int(code)]] += int(count)
         funnel.chosen = len(mixed.chosen)
         drawn = sum(funnel.out[step] for step in _STEPS)
@@ -249,67 +251,6 @@ class Sieve:
                 if had[part]
                 else f"no row of {name} passes: loosen the filters, or leave it out of the mixture",
             )
-
-
-class _Rejected:
-    """Rows that were tested and failed: enough of each to say later whether it was drawn."""
-
-    def __init__(self, *, by_question: bool) -> None:
-        self._by_question = by_question
-        self._columns = [array(code) for code in "BBqQqQQ"]
-        self.chunks: list[tuple[NDArray[Any], ...]] = []
-
-    def add(self, part: int, step: int, keys: Keys, question: int) -> None:
-        values = (
-            part,
-            step,
-            keys.row >> 192,
-            keys.row >> 128 & _MASK,
-            keys.unit >> 192,
-            keys.unit >> 128 & _MASK,
-            question,
-        )
-        for column, value in zip(self._columns, values, strict=True):
-            column.append(value)
-
-    def counted(
-        self, mixed: Mixed, cap_ends: dict[int, int], cap_step: str
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The step of each row, and whether it was drawn."""
-        kinds = (np.uint8, np.uint8, np.int64, np.uint64, np.int64, np.uint64, np.uint64)
-        single = [
-            np.frombuffer(column, dtype=kind) if column else np.empty(0, dtype=kind)
-            for column, kind in zip(self._columns, kinds, strict=True)
-        ]
-        parts, steps, leading, place, unit_leading, unit_place, question = (
-            np.concatenate([column, *(chunk[i] for chunk in self.chunks)])
-            for i, column in enumerate(single)
-        )
-        steps = steps.astype(np.uint8)
-        counted = np.zeros(len(steps), dtype=np.bool_)
-        for part, last in enumerate(mixed.last):
-            if last is None:
-                counted |= parts == part
-            elif last != NOTHING_DRAWN:
-                before = _before(unit_leading, unit_place, last, or_equal=self._by_question)
-                counted |= (parts == part) & before
-        if cap_ends:
-            halves = np.array(sorted(cap_ends), dtype=np.uint64)
-            ends = [cap_ends[half] for half in halves.tolist()]
-            end_leading = np.array([end >> 192 for end in ends], dtype=np.int64)
-            end_place = np.array([end >> 128 & _MASK for end in ends], dtype=np.uint64)
-            at = np.minimum(np.searchsorted(halves, question), len(halves) - 1)
-            behind = (leading > end_leading[at]) | (
-                (leading == end_leading[at]) & (place > end_place[at])
-            )
-            steps[(halves[at] == question) & behind] = _STEPS.index(cap_step)
-        return steps, counted
-
-
-def _before(leading: Any, place: Any, last: int, *, or_equal: bool) -> NDArray[np.bool_]:
-    last_leading, last_place = last >> 192, np.uint64(last >> 128 & _MASK)
-    earlier = place <= last_place if or_equal else place < last_place
-    return (leading < last_leading) | ((leading == last_leading) & earlier)
 
 
 def _num_bytes(item: Chosen) -> int:
