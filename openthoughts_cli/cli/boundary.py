@@ -139,7 +139,7 @@ def _replace_closed_streams() -> None:
     """A stream that the caller closed (`ot runs ls >&-`) is None in Python: write to nothing."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _close_quietly(stream: Any) -> None:

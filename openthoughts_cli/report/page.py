@@ -7,7 +7,7 @@ forbid showing its text has its answers left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +21,7 @@ from openthoughts_cli.problems.problem import Problem
 from openthoughts_cli.report.chart import Interval, Line, interval_chart, line_chart
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
-from openthoughts_cli.runs.summary import RunSummary, summarise
+from openthoughts_cli.runs.summary import EvalSummary, RunSummary, summarise
 from openthoughts_cli.store import write_whole
 
 __all__ = ["write_run_page"]
@@ -113,14 +113,13 @@ def _cards(run: RunDirectory, summary: RunSummary) -> list[_Card]:
     cards: list[_Card] = []
     for item in summary.evals:
         if item.benchmark == NLL:
-            first, last = item.first.get("mean", 0.0), item.last.get("mean", 0.0)
-            cards.append(_Card("held-out NLL", f"{first:.3f} → {last:.3f}", "nats per loss token"))
+            number = _moved(item, "mean", lambda nats: f"{nats:.3f}")
+            cards.append(_Card("held-out NLL", number, "nats per loss token"))
         elif "mean@1" in item.last:
-            first, last = item.first.get("mean@1", 0.0), item.last["mean@1"]
             cards.append(
                 _Card(
                     f"{item.benchmark}, mean@1",
-                    f"{100 * first:.1f}% → {100 * last:.1f}%",
+                    _moved(item, "mean@1", lambda share: f"{100 * share:.1f}%"),
                     _interval_note(run, item.benchmark, item.last_step),
                 )
             )
@@ -128,6 +127,16 @@ def _cards(run: RunDirectory, summary: RunSummary) -> list[_Card]:
         _Card("steps", f"{summary.steps_done}", f"{summary.train_tokens:,} training tokens")
     )
     return cards
+
+
+def _moved(item: EvalSummary, metric: str, shown: Callable[[float], str]) -> str:
+    """`first → last`; what was measured once, or not at all, does not look as if it had moved."""
+    if item.times < 2:
+        steps = {item.last_step: item.last}
+    else:
+        steps = {item.first_step: item.first, item.last_step: item.last}
+    found = [values.get(metric) for values in steps.values()]
+    return " → ".join("no value" if value is None else shown(value) for value in found)
 
 
 def _interval_note(run: RunDirectory, name: str, step: int) -> str:
@@ -163,9 +172,10 @@ def _score_charts(run: RunDirectory, config: dict[str, Any]) -> list[dict[str, A
         if name == NLL:
             continue
         (first_step, first), (last_step, last) = by_step[0], by_step[-1]
+        sides = [(first_step, first, "a"), (last_step, last, "b")][-len(by_step) :]
         bars: list[Interval] = []
         for metric in _shown_metrics(last):
-            for step, values, css in ((first_step, first, "a"), (last_step, last, "b")):
+            for step, values, css in sides:
                 interval = _interval(run, name, step, metric)
                 if metric in values and interval is not None:
                     bars.append(

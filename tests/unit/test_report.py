@@ -124,3 +124,25 @@ def test_a_benchmark_whose_text_is_private_shows_no_answers(
     html = write_run_page(run, place=tmp_path / "out.html").read_text()
     assert "SECRET TEXT" not in html
     assert "gpqa" in html
+
+
+def test_what_was_measured_once_does_not_look_as_if_it_had_moved(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    kept = [
+        line
+        for line in run.metrics_path.read_text().splitlines()
+        if "eval/" not in line or '"step": 2' in line
+    ]
+    run.metrics_path.write_text("\n".join(kept) + "\n")
+    html = write_run_page(run, place=tmp_path / "out.html").read_text()
+    numbers = re.findall(r'class="number">([^<]*)<', html)
+    assert numbers[:2] == ["100.0%", "1.000"]
+    assert html.count("mean@1, step 2<") == 1
+
+
+def test_a_missing_first_value_is_not_shown_as_zero(run: RunDirectory, tmp_path: Path) -> None:
+    text = run.metrics_path.read_text()
+    run.metrics_path.write_text(text.replace('"eval/nll/mean": 2.0', '"eval/nll/other": 2.0'))
+    html = write_run_page(run, place=tmp_path / "out.html").read_text()
+    assert "no value → 1.000" in html
