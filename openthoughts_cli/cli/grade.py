@@ -59,6 +59,11 @@ def grade(
 
 
 def _line(record: dict[str, object]) -> str:
-    parsed = "-" if record["parsed"] is None else str(record["parsed"]).splitlines()[0][:60]
+    parsed = "-" if record["parsed"] is None else (str(record["parsed"]).splitlines() or [""])[0]
     why = f"  {record['diagnosis']}" if record["diagnosis"] else ""
-    return f"{record['index']}\t{record['verdict']}\t{parsed}{why}"
+    return f"{record['index']}\t{record['verdict']}\t{_visible(parsed[:60])}{_visible(why)}"
+
+
+def _visible(text: str) -> str:
+    """Text of a model or of its program, with what would command the terminal written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

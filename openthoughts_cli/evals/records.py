@@ -109,7 +109,7 @@ class EvalDirectory:
             if differing:
                 raise ConflictError(
                     f"{self.path} holds an evaluation with another {', '.join(differing)}",
-                    hint="choose another directory or name, or remove that one",
+                    hint="ask with the settings recorded there, or keep both: another --name",
                 )
             self._note_continuation(stored, wanted)
             return

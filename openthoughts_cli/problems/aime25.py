@@ -61,6 +61,8 @@ def row_id(row: Mapping[str, Any], key: str, question: str, where: str) -> str:
         return f"q-{digest_text(question)[:16]}"
     if isinstance(value, bool) or not isinstance(value, (str, int)) or len(str(value)) > 200:
         raise SchemaError(f"{where}: {key!r} must be a short text or an integer")
+    if not str(value).isprintable():
+        raise SchemaError(f"{where}: {key!r} holds a control character: {str(value)!r}")
     return str(value)
 
 

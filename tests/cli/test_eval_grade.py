@@ -96,6 +96,24 @@ def test_stored_answers_are_graded(ot: Ot, tmp_path: Path):
     assert "33.3%" in people.out
 
 
+def test_what_commands_a_terminal_is_written_out(ot: Ot, tmp_path: Path):
+    grader = tmp_path / "echo.py"
+    grader.write_text(
+        "from openthoughts_cli.evals.benchmark import Benchmark, Grade\n"
+        "from openthoughts_cli.evals.arithmetic import Arithmetic\n"
+        "class Echo(Arithmetic):\n"
+        "    name = 'echo'\n"
+        "    def grade(self, problem, text): return Grade(text, False, 'wrong', text)\n"
+    )
+    path = tmp_path / "answers.jsonl"
+    line = {"problem": {"problem": "p", "answer": 1}, "completion": "\x1b]0;mine\x07\x9b2J\u202e"}
+    path.write_text(json.dumps(line) + "\n" + json.dumps(line | {"completion": ""}) + "\n")
+    shown = ot("grade", f"{grader}:Echo", "--answers", path)
+    assert shown.code == 0, shown.err
+    assert "\\x1b]0;mine\\x07\\x9b2J\\u202e" in shown.out
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown.out)
+
+
 def test_a_bad_line_of_answers_is_named(ot: Ot, tmp_path: Path):
     path = tmp_path / "answers.jsonl"
     path.write_text('{"problem": {"problem": "p", "answer": "x"}, "completion": ""}\n')

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from openthoughts_cli.errors import SchemaError
+from openthoughts_cli.problems.aime25 import read_aime_row
+from openthoughts_cli.problems.files import read_file
+from openthoughts_cli.problems.gpqa import read_gpqa_row
 from openthoughts_cli.problems.livecodebench import read_lcb_row
 from openthoughts_cli.problems.livecodebench_tests import decode_private
 
@@ -165,3 +168,58 @@ def test_mixed_kinds_of_tests_are_refused() -> None:
 
     with pytest.raises(SchemaError, match="mixed"):
         read_lcb_row(_row(private_test_cases=functional), "row")
+
+
+def _gpqa(**changes: Any) -> dict[str, Any]:
+    wrong = {f"Incorrect Answer {i}": f"wrong {i}" for i in (1, 2, 3)}
+    return {"Question": "Which?", "Correct Answer": "right", "Record ID": "rec1", **wrong} | changes
+
+
+@pytest.mark.parametrize(
+    "text", ["a\x00b", "a\x1b[2Jb", "a\x7fb", "a\x9bb", "a\ud800b", "x" * 10_000_000]
+)
+def test_questions_with_control_characters_or_of_ten_megabytes_are_refused(text: str) -> None:
+    message = r"line 3: '\w+( \w+)*' (holds the control character|has 10,000,000 characters)"
+    with pytest.raises(SchemaError, match=message):
+        read_aime_row({"problem": text, "answer": "1"}, "line 3")
+    for column in ("Question", "Correct Answer", "Incorrect Answer 2"):
+        with pytest.raises(SchemaError, match=message):
+            read_gpqa_row(_gpqa(**{column: text}), "line 3")
+
+
+@pytest.mark.parametrize("identity", ["a\x1b[2J", "a\nb", "\u202e", "x" * 201, 1.5, True, ["x"]])
+def test_an_id_is_a_short_printable_text(identity: Any) -> None:
+    with pytest.raises(SchemaError, match="line 3: 'id'"):
+        read_aime_row({"problem": "p", "answer": "1", "id": identity}, "line 3")
+    with pytest.raises(SchemaError, match="line 3: 'Record ID'"):
+        read_gpqa_row(_gpqa(**{"Record ID": identity}), "line 3")
+    with pytest.raises(SchemaError, match="line 3: 'question_id'"):
+        read_lcb_row(_row(question_id=identity), "line 3")
+
+
+@pytest.mark.parametrize(
+    "answer", ["9" * 5000, "1e999999999", "9**9**9", "\u0665", "-1", "", None, [1]]
+)
+def test_an_answer_that_is_no_integer_in_range_is_refused_at_once(answer: Any) -> None:
+    with pytest.raises(SchemaError, match="line 3: 'answer'"):
+        read_aime_row({"problem": "p", "answer": answer}, "line 3")
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 500_000, b'{"problem": ' * 200_000, b"\xff\xfe", b'{"a": NaN', b"\x80\x04."]
+)
+def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"problem": "p", "answer": 1}\n' + line + b"\n")
+    with pytest.raises(SchemaError, match=r"rows\.jsonl:2: this line is not JSON"):
+        list(read_file(path))
+
+
+def test_a_pickle_or_archive_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    for suffix in (".jsonl", ".json", ".csv", ".parquet", ".pkl"):
+        path = tmp_path / f"rows{suffix}"
+        path.write_bytes(pickle.dumps(_Touch(mark)))
+        with pytest.raises(SchemaError):
+            [read_aime_row(row, where) for where, row in read_file(path)]
+    assert not mark.exists()
