@@ -28,7 +28,7 @@ from openthoughts_cli.places import cache_dir
 
 __all__ = ["FILES", "corpus_folder", "main", "part_of_corpus"]
 
-FORMAT = 1
+FORMAT = 2
 FILES = 16
 SEED = 20_261_124
 ROW_GROUP = 1_000
@@ -161,18 +161,22 @@ class _Lines:
 
     def formula(self) -> str:
         x, y, n = self.letter(), self.letter(), self.number
-        return self._some(
-            (
-                f"{n()}{x} + {n()} = {n()}",
-                f"{x} = {n()}",
-                f"{x}^2 - {n()}{x} + {n()} = 0",
-                f"\\frac{{{n()}}}{{{n()}}} {x}",
-                f"({x} + {n()})({y} - {n()})",
-                f"\\sqrt{{{n()} {x}^{{{n()[:1]}}}}} {self._some(_SIGNS)} {n()}",
-                f"{x}_{{{n()[:2]}}} = {n()} \\cdot {n()}",
-                f"\\sum_{{{x}=1}}^{{{n()}}} {x}^{n()[:1]}",
-            )
-        )
+        kind = int(8 * self._random.random())
+        if kind == 0:
+            return f"{n()}{x} + {n()} = {n()}"
+        if kind == 1:
+            return f"{x} = {n()}"
+        if kind == 2:
+            return f"{x}^2 - {n()}{x} + {n()} = 0"
+        if kind == 3:
+            return f"\\frac{{{n()}}}{{{n()}}} {x}"
+        if kind == 4:
+            return f"({x} + {n()})({y} - {n()})"
+        if kind == 5:
+            return f"\\sqrt{{{n()} {x}^{{{n()[:1]}}}}} {self._some(_SIGNS)} {n()}"
+        if kind == 6:
+            return f"{x}_{{{n()[:2]}}} = {n()} \\cdot {n()}"
+        return f"\\sum_{{{x}=1}}^{{{n()}}} {x}^{n()[:1]}"
 
     def math(self) -> str:
         kind = self._random.random()
