@@ -58,7 +58,8 @@ class _Problems:
     lines: list[str] = field(default_factory=list[str])
 
     def add(self, where: str, key: str, what: str) -> None:
-        self.lines.append(": ".join(part for part in (where, key, what) if part))
+        named = where.startswith("--") and where[2:].replace("-", "_") == key  # --limit names limit
+        self.lines.append(": ".join(part for part in (where, "" if named else key, what) if part))
 
 
 def load_config(

@@ -270,3 +270,8 @@ def test_a_saved_default_config_reloads_from_its_file(tmp_path: Path) -> None:
     config = load_train().config
     file = write(tmp_path / "config.json", json.dumps(resolved_values(config), indent=2))
     assert load_config(TrainConfig, file=file, environ={}).config == config
+
+
+def test_an_option_of_the_same_name_is_named_once() -> None:
+    with pytest.raises(ConfigError, match=r"^--limit: expected a whole number"):
+        load_config(SubsetConfig, options={"limit": 0})
