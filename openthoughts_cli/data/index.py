@@ -177,7 +177,8 @@ def _columns(state: PartState, names: Sequence[str]) -> Any:
         raise NotFoundError(
             f"the index part of {state.part.name} is gone", hint="run the same command again"
         )
-    table = pq.read_table(pa.BufferReader(data), columns=list(names))
+    # Not pq.read_table: it imports pyarrow.dataset and, with it, pandas.
+    table: Any = pq.ParquetFile(pa.BufferReader(data)).read(columns=list(names))
     return table.replace_schema_metadata(None).cast(
         pa.schema([PART_SCHEMA.field(name) for name in names])
     )
