@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from openthoughts_cli.cli.console import Console
@@ -193,9 +192,11 @@ class _State:
         with self._lock:
             self._rows.pop((event.benchmark, event.step), None)
 
-    def render(self) -> Table:
+    def render(self) -> RenderableType:
         with self._lock:
             rows = list(self._rows.items())
+        if not rows:
+            return Text("")
         lines = [
             _live_row(name, step, progress, total, began)
             for (name, step), (progress, total, began) in rows
