@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from openthoughts_cli import hub
@@ -187,7 +187,36 @@ def _contents(subset: Subset, scratch: Path) -> dict[str, bytes | Path]:
         name = path.relative_to(subset.path).as_posix()
         if path.is_file() and not name.startswith("dataset/") and name != "README.md":
             contents[f"{subset.name}/{name}"] = path
+    record = _for_others(subset.metadata)
+    for name, value in (("metadata.json", record), ("config.json", record["config"])):
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        contents[f"{subset.name}/{name}"] = text.encode()
     return contents
+
+
+def _for_others(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The record without what only this machine knows: paths become the names at their ends."""
+    record = json.loads(json.dumps(metadata))
+    record.pop("files", None)  # of the directory here
+    config, dataset, tokenizer = record["config"], record["dataset"], record["tokenizer"]
+    config["output_dir"] = None
+    if dataset["kind"] == "files":
+        config["dataset"] = dataset["asked_for"] = _name_at_end(dataset["asked_for"])
+        for file in (*dataset["files"], *dataset.get("bad_files", ())):
+            name = file["name"]
+            file["name"] = _name_at_end(name) if PurePath(name).is_absolute() else name
+            if "reason" in file:
+                file["reason"] = file["reason"].replace(name, file["name"])
+    if Path(tokenizer["model"]).expanduser().exists():
+        config["tokenizer"] = tokenizer["model"] = _name_at_end(tokenizer["model"])
+    if config.get("ranking"):
+        config["ranking"] = _name_at_end(config["ranking"])
+    config["decontaminate"] = [_name_at_end(each) for each in config.get("decontaminate", ())]
+    return record
+
+
+def _name_at_end(path: str) -> str:
+    return PurePath(path).name or path
 
 
 def _readme(subset: Subset, repo: str, there: Any) -> str:
@@ -203,14 +232,12 @@ def _readme(subset: Subset, repo: str, there: Any) -> str:
         raise DataError(
             f"README.md of {repo} cannot be kept as it is: {error}", hint="mend it on the hub"
         ) from error
-    name = subset.name
+    name, record = subset.name, _for_others(subset.metadata)
     entry = data_config(name, f"{name}/{_ROWS}")
-    ours = card_header(repo.partition("/")[2], subset.metadata, [entry])
+    ours = card_header(repo.partition("/")[2], record, [entry])
     begin, end = f"<!-- ot: begin {name} -->", f"<!-- ot: end {name} -->"
     load = f'from datasets import load_dataset\n\nrows = load_dataset("{repo}", "{name}")\n'
-    section = (
-        f"{begin}\n{card_section(name, subset.metadata, load, f'{name}/lengths.png')}\n{end}\n"
-    )
+    section = f"{begin}\n{card_section(name, record, load, f'{name}/lengths.png')}\n{end}\n"
     known = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}\n?", re.DOTALL)
     if known.search(body):
         body = known.sub(lambda _: section, body, count=1)

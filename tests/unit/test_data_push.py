@@ -90,6 +90,8 @@ def test_a_subset_becomes_a_config_of_a_private_repository(
     assert json.loads((folder / "first" / "metadata.json").read_text())["digest"] == subset.digest
     assert "first/lengths.png" in pushed["files"] and "first/train.parquet" in pushed["files"]
     assert hub.strangers == []  # the store saw no token
+    for file in folder.rglob("*"):  # and nobody sees where things lie on this machine
+        assert not file.is_file() or str(tmp_path).encode() not in file.read_bytes()
     import pyarrow.parquet as pq
 
     found = pq.read_table(folder / "first" / "train.parquet").column("row_id").to_pylist()

@@ -53,6 +53,7 @@ def subset_view(subset: Subset) -> RenderableType:
         ("tokens", lengths),
         ("digest", subset.digest),
         ("directory", str(subset.path)),
+        *_partly_read(metadata["dataset"]),
     ]
     done = "found, nothing was written" if subset.reused else "written"
     at_home = subset.path.parent == subsets_dir()
@@ -64,6 +65,15 @@ def subset_view(subset: Subset) -> RenderableType:
         Text(),
         Text(f"{done}. Next: ot inspect {target}", style="dim"),
     )
+
+
+def _partly_read(dataset: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    """What of the data set was not read; nothing where all was."""
+    if look := dataset.get("first_look"):
+        read, holding = look["files_read"], look["files_holding"]
+        yield "first look", f"{read:,} of {holding:,} files, by the seed; --full reads all of them"
+    for bad in dataset.get("bad_files", ()):
+        yield "left out", bad["reason"]
 
 
 def preview_view(found: Selection, name: str) -> RenderableType:
@@ -78,6 +88,7 @@ def preview_view(found: Selection, name: str) -> RenderableType:
             f"{corpus.dataset}: {_plural(corpus.num_rows, 'row')} in {files}, {size / 1e6:,.1f} MB",
         ),
         ("tokens", f"{sum(item.counts.total for item in found.chosen):,} in the rows chosen"),
+        *_partly_read(corpus.describe()),
     ]
     return Group(
         facts(where),
@@ -145,6 +156,7 @@ def _facts(seen: Inspection) -> Iterable[tuple[str, object]]:
         dataset, config = seen.metadata["dataset"], seen.metadata["config"]
         revision = f" at {dataset['revision']}" if dataset["revision"] else ""
         yield "from", f"{dataset['asked_for']}{revision}, seed {config['seed']}"
+        yield from _partly_read(dataset)
     if seen.digest is not None:
         state = Text(f"{seen.digest} ")
         if seen.problem is None:
