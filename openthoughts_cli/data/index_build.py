@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from openthoughts_cli import errors
 from openthoughts_cli.data.corpus import Part
 from openthoughts_cli.data.counter import open_counter
 from openthoughts_cli.data.index import Index, PartState, part_is_whole, write_part
@@ -47,6 +48,7 @@ class _Task(NamedTuple):
 class _Failed(NamedTuple):
     """An error of a worker, in a form that survives the way between processes."""
 
+    kind: str
     message: str
     hint: str | None
     file: str | None
@@ -111,7 +113,9 @@ def build_index(
 def _sensible_workers(tasks: Sequence[_Task]) -> int:
     if sum(task.part.num_bytes for task in tasks) < _ALONE_BYTES:
         return 1
-    return max(min(len(os.sched_getaffinity(0)), len(tasks)), 1)
+    ours = getattr(os, "sched_getaffinity", None)  # Linux alone knows which cores are ours
+    cores = len(ours(0)) if ours is not None else os.cpu_count() or 1
+    return max(min(cores, len(tasks)), 1)
 
 
 def _in_this_process(tasks: Sequence[_Task], counter: TokenCounter, listener: Listener) -> None:
@@ -171,7 +175,13 @@ def _check(future: Future[_Failed | None]) -> None:
         return
     if failed.file is not None:
         raise BrokenFileError(failed.message, file=failed.file, hint=failed.hint)
-    raise DataError(failed.message, hint=failed.hint)
+    kind: type[OtError] = getattr(errors, failed.kind)
+    raise kind(failed.message, hint=failed.hint)
+
+
+def _failed(error: OtError) -> _Failed:
+    file = error.file if isinstance(error, BrokenFileError) else None
+    return _Failed(type(error).__name__, error.message, error.hint, file)
 
 
 class _Worker(NamedTuple):
@@ -195,7 +205,7 @@ def _begin_worker(model: str, digest: str, stop: Any, told: Any) -> None:
         if counter.digest != digest:
             raise IntegrityError(f"{model} is another tokenizer in a process of its own")
     except OtError as error:
-        _worker = _Worker(_Failed(error.message, error.hint, None), stop, told)
+        _worker = _Worker(_failed(error), stop, told)
     else:
         _worker = _Worker(counter, stop, told)
 
@@ -220,8 +230,7 @@ def _work(task: _Task) -> _Failed | None:
     try:
         _build_part(task, counter, heard)
     except OtError as error:
-        file = error.file if isinstance(error, BrokenFileError) else None
-        return _Failed(error.message, error.hint, file)
+        return _failed(error)
     except _Stopped:
         return None
     told.put((task.identity, task.part.rows))

@@ -19,8 +19,8 @@ from openthoughts_cli.data.mixture import NOTHING_DRAWN
 __all__ = ["REMEMBER_ROWS", "Keys", "Rejected"]
 
 _MASK = (1 << 64) - 1
-_KINDS = (np.uint8, np.uint8, np.int64, np.uint64, np.int64, np.uint64, np.uint64)
-_CODES = "BBqQqQQ"
+_KINDS = (np.uint16, np.uint8, np.int64, np.uint64, np.int64, np.uint64, np.uint64)
+_CODES = "HBqQqQQ"
 REMEMBER_ROWS = 1 << 16
 """Rejected rows told before those that cannot count are forgotten."""
 

@@ -155,7 +155,7 @@ class Sieve:
         codes = np.zeros(len(steps), dtype=np.uint8)
         for code, step in enumerate(_STEPS):
             codes[steps == step] = code
-        parts = np.full(len(codes), part, dtype=np.uint8)
+        parts = np.full(len(codes), part, dtype=np.uint16)
         self._rejected.add_many((parts, codes, leading, place, leading, unit_place, question))
 
     def overlaps(

@@ -21,7 +21,7 @@ from openthoughts_cli.data.file_digests import file_digest
 from openthoughts_cli.data.index import Index, drop_parts, stored_indexes
 from openthoughts_cli.data.index_build import build_index
 from openthoughts_cli.data.subset import build_subset
-from openthoughts_cli.errors import BrokenFileError
+from openthoughts_cli.errors import BrokenFileError, StorageError
 from openthoughts_cli.events import Event, Notice, StageDone, StageProgress
 from openthoughts_cli.places import index_dir
 from tests.doubles.rows import MATH, PHYSICS, WordCounter, many, record, write
@@ -217,6 +217,31 @@ def test_a_file_is_hashed_again_only_when_it_changed(tmp_path: Path) -> None:
     assert file_digest(file) == young
     file.write_bytes(b"two")
     assert file_digest(file) != young
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_place_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    (tmp_path / "a file").write_text("")
+    monkeypatch.setenv("OT_INDEX", str(tmp_path / "a file" / "index"))
+    index = Index(_corpus(_data(tmp_path / "data")), WordCounter.digest)
+    with pytest.raises(StorageError, match="a file"):
+        build_index(index, WordCounter(), workers=workers)
+
+
+@pytest.mark.slow
+def test_an_error_of_a_worker_keeps_its_kind(tmp_path: Path) -> None:
+    data, model = _data(tmp_path / "data"), byte_model(tmp_path / "model")
+    counter = open_counter(str(model))
+    index = Index(_corpus(data), counter.digest)
+    damage = bytearray((data / "02.parquet").read_bytes())
+    assert len(index.identities) == 4  # before the damage
+    damage[10:400] = os.urandom(390)
+    (data / "02.parquet").write_bytes(bytes(damage))
+    with pytest.raises(BrokenFileError) as caught:
+        build_index(index, counter, workers=2)
+    assert caught.value.file == "02.parquet" and caught.value.hint
 
 
 BUILD = """
