@@ -169,8 +169,14 @@ def count_labels(config: SubsetConfig, *, listener: Listener = silent) -> Counte
     Raises:
         As `open_corpus`.
     """
-    corpus = open_corpus(config.dataset, seed=config.seed, full=config.full, listener=listener)
-    return corpus.label_counts()
+    corpus = open_corpus(
+        config.dataset,
+        seed=config.seed,
+        full=config.full,
+        skip_bad_files=config.skip_bad_files,
+        listener=listener,
+    )
+    return _reading(corpus, Corpus.label_counts, config.skip_bad_files, listener)[1]
 
 
 def _present(sources: tuple[str, ...], corpus: Corpus) -> dict[str, str]:

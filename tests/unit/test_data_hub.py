@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -306,3 +307,32 @@ def test_what_another_program_cached_is_read_offline(folder: Path, tmp_path: Pat
     with dataset_hub({}) as hub:
         found = _ask(hub, tmp_path, offline=True, dataset="a/b")
         assert found["rows"] == 8 and any("1 files of a/b" in note for note in found["notes"])
+
+
+def test_ctrl_c_ends_a_waiting_download_at_once_and_keeps_what_came(tmp_path: Path) -> None:
+    file = _big(tmp_path / "served")
+    home = tmp_path / "home"
+    with dataset_hub({"someone/rows": file.parent}) as hub:
+        hub.faults = [
+            Fault("GET /store/", cut_after=100_000),
+            Fault("GET /store/", status=503, headers={"Retry-After": "120"}),
+        ]
+        child = subprocess.Popen(
+            [sys.executable, "-m", "openthoughts_cli", "subset", "--dataset", "someone/rows"],
+            cwd=Path(__file__).parents[2],
+            env=_environ(hub, home, False, ""),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        while not any("-> 503" in line for line in hub.log):
+            time.sleep(0.05)
+            assert child.poll() is None
+        time.sleep(0.5)
+        began = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+        assert child.returncode == 130 and time.monotonic() - began < 5, err
+        assert "503; going on in 120 s" in err and "Traceback" not in err
+        (partial,) = home.rglob("*.incomplete")
+        assert partial.stat().st_size == 100_000

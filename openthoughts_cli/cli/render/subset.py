@@ -88,7 +88,12 @@ def preview_view(found: Selection, name: str) -> RenderableType:
             f"{corpus.dataset}: {_plural(corpus.num_rows, 'row')} in {files}, {size / 1e6:,.1f} MB",
         ),
         ("tokens", f"{sum(item.counts.total for item in found.chosen):,} in the rows chosen"),
-        *_partly_read(corpus.describe()),
+        *_partly_read(
+            {
+                "first_look": corpus.first_look and corpus.first_look._asdict(),
+                "bad_files": [bad._asdict() for bad in corpus.bad_files],
+            }
+        ),
     ]
     return Group(
         facts(where),
