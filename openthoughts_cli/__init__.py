@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from openthoughts_cli.config.train import TrainConfig
     from openthoughts_cli.data.push import push_subset
     from openthoughts_cli.data.subset import build_subset, load_subset
+    from openthoughts_cli.evals.regrade import regrade_run
     from openthoughts_cli.evals.stored import grade_stored
     from openthoughts_cli.evals.verb import run_eval
+    from openthoughts_cli.evals.versus import compare_sides
     from openthoughts_cli.quickstart import quickstart as run_quickstart
     from openthoughts_cli.report.page import write_run_page
     from openthoughts_cli.runs.layout import find_run, list_runs
@@ -34,12 +36,14 @@ _HOMES = {
     "SubsetConfig": "openthoughts_cli.config.subset:SubsetConfig",
     "TrainConfig": "openthoughts_cli.config.train:TrainConfig",
     "build_subset": "openthoughts_cli.data.subset:build_subset",
+    "compare_sides": "openthoughts_cli.evals.versus:compare_sides",
     "find_run": "openthoughts_cli.runs.layout:find_run",
     "grade_stored": "openthoughts_cli.evals.stored:grade_stored",
     "list_runs": "openthoughts_cli.runs.layout:list_runs",
     "load_config": "openthoughts_cli.config.load:load_config",
     "load_subset": "openthoughts_cli.data.subset:load_subset",
     "push_subset": "openthoughts_cli.data.push:push_subset",
+    "regrade_run": "openthoughts_cli.evals.regrade:regrade_run",
     "run_eval": "openthoughts_cli.evals.verb:run_eval",
     "run_quickstart": "openthoughts_cli.quickstart:quickstart",
     "train": "openthoughts_cli.training.verb:train",
@@ -51,12 +55,14 @@ __all__ = [
     "SubsetConfig",
     "TrainConfig",
     "build_subset",
+    "compare_sides",
     "find_run",
     "grade_stored",
     "list_runs",
     "load_config",
     "load_subset",
     "push_subset",
+    "regrade_run",
     "run_eval",
     "run_quickstart",
     "train",

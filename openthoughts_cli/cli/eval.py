@@ -48,7 +48,11 @@ def eval_(
     run: RunOption = None,
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A checkpoint of the run, or 'all'. Default: the final."),
+        typer.Option(
+            metavar="NAME",
+            help="A checkpoint of the run, or 'all'. Default: the final. Without a run: the "
+            "path of saved weights.",
+        ),
     ] = None,
     subset: SubsetOption = None,
     engine: EngineOption = None,

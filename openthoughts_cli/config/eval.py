@@ -25,7 +25,8 @@ class EvalConfig(ConfigModel):
     """Measure a run's weights: its id under `runs/`, or the path of its directory."""
 
     checkpoint: str | None = None
-    """Which checkpoint of the run, by name. Unset: the final one, else the newest."""
+    """Which checkpoint of the run, by name, or "all". Unset: the final one, else the newest. Without
+    a run: the path of saved weights (`tinker://...`, or a directory of the local engine)."""
 
     subset: str | None = None
     """The subset whose held-out rows `nll` reads. Unset: the run's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import NamedTuple
 
 from openthoughts_cli.errors import NotFoundError, UsageError
@@ -14,7 +15,8 @@ ALL = "all"
 
 
 class Target(NamedTuple):
-    """One set of weights. `sampler_path` None is the base model; `step` the steps in the weights."""
+    """One set of weights. `sampler_path` None is the base model; `step` the steps in the weights
+    (0 where a path alone is known)."""
 
     name: str
     step: int
@@ -27,17 +29,21 @@ def targets_of(run: RunDirectory | None, checkpoint: str | None) -> tuple[Target
     Args:
         run: None for the base model.
         checkpoint: a name from checkpoints.jsonl, "all", or None: the final one, else the newest.
+            Without a run: the path of saved weights, `tinker://...` or a directory.
 
     Raises:
-        UsageError: a checkpoint without a run.
+        UsageError: a checkpoint's name without a run.
         NotFoundError: the run has no such checkpoint, or none that can be sampled.
     """
     if run is None:
-        if checkpoint is not None:
-            raise UsageError(
-                f"the checkpoint {checkpoint!r} is of no run", hint="name the run with --run"
-            )
-        return (Target("base", 0, None),)
+        if checkpoint is None:
+            return (Target("base", 0, None),)
+        if "://" in checkpoint or Path(checkpoint).is_dir():
+            return (Target(checkpoint, 0, checkpoint),)
+        raise UsageError(
+            f"the checkpoint {checkpoint!r} is of no run",
+            hint="name the run with --run, or give the path of saved weights",
+        )
     usable = [entry for entry in run.checkpoints() if entry.sampler_path is not None]
     if not usable:
         raise NotFoundError(

@@ -122,6 +122,12 @@ class _Job:
             model = model or str((self._run.read_record().get("model") or {}).get("name") or "")
             model = model or trained.model
             benchmarks = benchmarks or trained.evals
+        elif config.checkpoint is not None and model is None:
+            targets_of(None, config.checkpoint)  # refuses what is no path
+            raise UsageError(
+                f"whose weights {config.checkpoint} were trained from is not known",
+                hint="name the base model with --model, or the run with --run",
+            )
         if not benchmarks:
             raise UsageError(
                 "no benchmark is named", hint="name one with -b, e.g. -b arithmetic; see --list"

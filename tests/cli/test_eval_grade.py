@@ -63,6 +63,7 @@ def test_a_prompt_is_shown_as_it_is_asked(ot: Ot, problems: Path):
         (["-b", "arithmetic", "--n", 2, "--k", 3], 2, "pass@3 needs at least 3"),
         (["-b", "aime25", "--data", "aime25=none.jsonl"], 2, "there is no file"),
         (["-b", "arithmetic", "--checkpoint", "x"], 2, "--run"),
+        (["-b", "arithmetic", "--checkpoint", "/"], 2, "--model"),
         (["-b", "arithmetic", "--run", "none"], 2, "no run 'none'"),
         (["-b", "nll"], 2, "--subset"),
         (["--show-prompt", "arithmetic", "--index", 999], 2, "--index is 999"),

@@ -125,6 +125,14 @@ def test_all_checkpoints_of_a_run_and_their_comparison(
     assert compared.code == 0, compared.err
     nll = next(e for e in json.loads(compared.out)["evals"] if e["benchmark"] == "nll")
     assert nll["differences"]["mean"]["difference"] < 0
+    adapter = checkpoints[-1]["sampler_path"]
+    alone = run_ot(
+        "eval", "--checkpoint", adapter, "--model", tiny_model, "--engine", "local", "-b",
+        "arithmetic", "--limit", 3, "--n", 1, "--max-tokens", 8, "--name", "alone", "--json",
+    )  # fmt: skip
+    assert alone.code == 0, alone.err
+    same = run_ot("compare", "first", "alone", "-b", "arithmetic", "--json")
+    assert same.code == 0, same.err
     regraded = run_ot("runs", "regrade", "first", "--json")
     assert regraded.code == 0, regraded.err
     assert {found["kept"] for found in json.loads(regraded.out)["results"]} == {None}
