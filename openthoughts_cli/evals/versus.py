@@ -129,14 +129,21 @@ def compare_sides(a: str, b: str, *, benchmarks: Sequence[str] = (), seed: int =
     )
 
 
-def differences_of(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """The dotted keys whose values differ, sorted; a key that one side lacks counts as None there."""
-    left, right = dict(_flat(a)), dict(_flat(b))
-    return tuple(
-        Difference(key, left.get(key), right.get(key))
-        for key in sorted({*left, *right})
-        if left.get(key) != right.get(key)
-    )
+def differences_of(
+    a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = ""
+) -> tuple[Difference, ...]:
+    """The dotted keys whose values differ, sorted; a key that one side lacks counts as None there.
+
+    A section that only one side has is one entry.
+    """
+    found: list[Difference] = []
+    for key in sorted({*a, *b}):
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            found += differences_of(left, right, f"{prefix}{key}.")
+        elif left != right:
+            found.append(Difference(f"{prefix}{key}", left, right))
+    return tuple(found)
 
 
 def _pair(a: Path, b: Path, seed: int) -> EvalPair:
@@ -172,16 +179,6 @@ def _training(a: Side, b: Side) -> tuple[Difference, ...]:
 def _trained(run: RunDirectory | None) -> RunSummary | None:
     summary = None if run is None else summarise(run)
     return summary if summary is not None and summary.steps_done else None
-
-
-def _flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if not isinstance(value, dict) or (not value and prefix):
-        return [(prefix, value)]
-    return [
-        pair
-        for key, inner in value.items()
-        for pair in _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    ]
 
 
 def _side_record(side: Side) -> dict[str, Any]:

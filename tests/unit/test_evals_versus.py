@@ -152,10 +152,14 @@ def test_nothing_in_common_is_an_error(runs: tuple[RunDirectory, RunDirectory]):
 
 
 def test_differences_are_by_dotted_key():
-    a: dict[str, Any] = {"x": {"y": 1, "same": [1]}, "only": 2}
-    b: dict[str, Any] = {"x": {"y": 2, "same": [1]}, "z": {}}
+    a: dict[str, Any] = {"x": {"y": 1, "same": [1]}, "only": 2, "none": None}
+    b: dict[str, Any] = {"x": {"y": 2, "same": [1]}, "z": {"p": 1, "q": 2}}
     found = differences_of(a, b)
-    assert [tuple(entry) for entry in found] == [("only", 2, None), ("x.y", 1, 2), ("z", None, {})]
+    assert [tuple(entry) for entry in found] == [
+        ("only", 2, None),
+        ("x.y", 1, 2),
+        ("z", None, {"p": 1, "q": 2}),
+    ]
 
 
 def test_the_command_shows_both_and_writes_one_record(
