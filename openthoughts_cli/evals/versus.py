@@ -140,10 +140,14 @@ def differences_of(
     for key in sorted({*a, *b}):
         left, right = a.get(key), b.get(key)
         if isinstance(left, dict) and isinstance(right, dict):
-            found += differences_of(left, right, f"{prefix}{key}.")
+            found += differences_of(_section(left), _section(right), f"{prefix}{key}.")
         elif left != right:
             found.append(Difference(f"{prefix}{key}", left, right))
     return tuple(found)
+
+
+def _section(value: Any) -> Mapping[str, Any]:
+    return value  # a JSON object, whose keys are texts
 
 
 def _pair(a: Path, b: Path, seed: int) -> EvalPair:
