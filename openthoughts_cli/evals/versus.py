@@ -140,14 +140,10 @@ def differences_of(
     for key in sorted({*a, *b}):
         left, right = a.get(key), b.get(key)
         if isinstance(left, dict) and isinstance(right, dict):
-            found += differences_of(_section(left), _section(right), f"{prefix}{key}.")
+            found += differences_of(left, right, f"{prefix}{key}.")
         elif left != right:
             found.append(Difference(f"{prefix}{key}", left, right))
     return tuple(found)
-
-
-def _section(value: Any) -> Mapping[str, Any]:
-    return value  # a JSON object, whose keys are texts
 
 
 def _pair(a: Path, b: Path, seed: int) -> EvalPair:
@@ -157,7 +153,7 @@ def _pair(a: Path, b: Path, seed: int) -> EvalPair:
         a,
         b,
         (int(configs[0].get("step") or 0), int(configs[1].get("step") or 0)),
-        differences_of(*identities),
+        differences_of(identities[0], identities[1]),
         compare_evals(a, b, seed=seed),
     )
 
