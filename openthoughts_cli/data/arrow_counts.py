@@ -88,6 +88,8 @@ class ArrowCounts:
         control = [text for text in added if renderer.control_tokens_in(text)]
         self._kind[list(added.values())] = _ADDED
         self._is_control[[added[text] for text in control]] = True
+        # The same as yes or no, which numpy finds several times faster.
+        self._matters = self._kind != 0
         self._beginnings = Beginnings(form, control)
         # By hash of the question: most questions have many answers.
         self._asked: dict[int, tuple[int, int, bool]] = {}
@@ -117,7 +119,8 @@ class ArrowCounts:
         prompt, question, control = self._questions(questions)
         found = self.encoder.encode(starts)
         long = prompt[rows] + found.lengths >= at_most  # and the end of turn
-        at = np.flatnonzero(self._kind[found.ids] == _BROKEN)
+        at = np.flatnonzero(self._matters[found.ids])
+        at = at[self._kind[found.ids[at]] == _BROKEN]
         owner = np.searchsorted(found.offsets, at, side="right") - 1
         long[self._rows_with_newer(found.ids[at], owner)] = False
         sure = np.asarray(rows)[long]
@@ -139,7 +142,7 @@ class ArrowCounts:
         targets = self._targets(answers)
         found = self.encoder.encode(targets)
         target = found.lengths + 1
-        at = np.flatnonzero(self._kind[found.ids])
+        at = np.flatnonzero(self._matters[found.ids])
         owner = np.searchsorted(found.offsets, at, side="right") - 1
         added = self._kind[found.ids[at]] == _ADDED
         head, spelled = self._heads(found, answers, targets, at[added], owner[added])
