@@ -8,6 +8,8 @@ bring its own data fails at once and does not hang.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,16 @@ def _isolate() -> None:
     os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="0", TERM="xterm-256color")
 
 
+def _hear_ctrl_c() -> None:
+    """Undo an ignored SIGINT, which a background job inherits and hands on to every child.
+
+    Tests send it, here and to processes of their own.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_hear_ctrl_c()
 _isolate()  # before any test module imports a library that reads the environment once
 
 

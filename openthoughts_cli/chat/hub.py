@@ -16,8 +16,8 @@ __all__ = ["hub_folder"]
 
 _ETAG_TIMEOUT_S = 10.0
 _REMEDY = (
-    "check the network or HF_ENDPOINT (a mirror), or give a local folder with tokenizer.json as "
-    "--model; Qwen/Qwen3-* and smollm2-135m need no hub, only pip"
+    "check the network or HF_ENDPOINT (a mirror), or give a local folder with tokenizer.json "
+    "(--model, or --tokenizer of ot subset); Qwen/Qwen3-* and smollm2-135m need no hub, only pip"
 )
 
 
@@ -71,7 +71,7 @@ def _probe(model: str) -> None:
         raise NetworkError(
             f"the tokenizer of {model} is not in the cache, and HF_HUB_OFFLINE (--offline) forbids "
             "to fetch it",
-            hint="leave it out, or give a local folder with tokenizer.json as --model",
+            hint="leave it out, or give a local folder with tokenizer.json",
         )
     reason = hub.why_unreachable(hf_hub_url(model, "tokenizer.json", endpoint=hub.endpoint()))
     if reason is not None:

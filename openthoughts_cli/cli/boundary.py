@@ -90,11 +90,11 @@ def _run_command(args: list[str]) -> int:
 
 
 def _bug(error: Exception, args: list[str]) -> int:
-    from openthoughts_cli.cli.crash import redact, write_crash_file
+    from openthoughts_cli.cli.crash import write_crash_file
 
     place = write_crash_file(error, args)
     current_console().error(
-        redact(f"unexpected {type(error).__name__}: {error}"),
+        f"unexpected {type(error).__name__}: {error}",
         f"this is a bug in ot; the details, without secrets, are in {place}",
     )
     return 1

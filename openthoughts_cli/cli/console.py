@@ -150,7 +150,10 @@ class Console:
             raise ConfirmationError("not confirmed, nothing was started", hint=hint)
 
     def error(self, message: str, hint: str | None = None) -> None:
-        """An error and its remedy, on stderr, whatever the options."""
+        """An error and its remedy, on stderr, whatever the options; secrets are taken out."""
+        from openthoughts_cli.redaction import redact
+
+        message, hint = redact(message), redact(hint) if hint else None
         self._to_people(message, label="error", style="bold red")
         if hint:
             self._to_people(hint, label="hint", style="bold cyan")

@@ -5,33 +5,20 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-import re
 import shlex
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 
 from openthoughts_cli.places import cache_dir
+from openthoughts_cli.redaction import redact
 
-__all__ = ["crashes_dir", "redact", "write_crash_file"]
-
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-_SECRET_FORM = re.compile(r"\b(?:tml-|hf_|sk-|wandb_v1_)[A-Za-z0-9_\-]{6,}|\b[0-9a-f]{40}\b")
-_SHORTEST_SECRET = 6
+__all__ = ["crashes_dir", "write_crash_file"]
 
 
 def crashes_dir() -> Path:
     """The directory of crash files."""
     return cache_dir() / "crashes"
-
-
-def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """Take secrets out of `text`: values of variables named like one, and what looks like one."""
-    for name, value in (os.environ if environ is None else environ).items():
-        if len(value) >= _SHORTEST_SECRET and _SECRET_NAME.search(name):
-            text = text.replace(value, f"<{name}>")
-    return _SECRET_FORM.sub("<secret>", text)
 
 
 def write_crash_file(error: BaseException, args: list[str]) -> str:

@@ -23,7 +23,10 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def quickstart(
     seed: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Of the split, the order of the rows and the adapter.")
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Of the split, the order of the rows and the adapter."
+        ),
     ] = 0,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -69,7 +72,13 @@ def _show_plan(console: Console, plan: Plan) -> None:
 
 def _report(console: Console, made: QuickstartResult) -> None:
     extra = {"subset": str(made.subset.path), "page": None if made.page is None else str(made.page)}
-    report_training(console, made.result, kind="quickstart", extra=extra)
+    try:
+        report_training(console, made.result, kind="quickstart", extra=extra)
+    finally:  # a failed evaluation does not hide the page that was made
+        _say_next(console, made)
+
+
+def _say_next(console: Console, made: QuickstartResult) -> None:
     if made.page is None or made.result.run is None:
         return
     run = made.result.run.run_id

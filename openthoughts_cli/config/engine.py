@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from openthoughts_cli.config.base import ConfigModel, label
 
@@ -41,6 +41,16 @@ class EngineConfig(ConfigModel):
 
     store: Path | None = label(None)
     """Local engine: the directory for checkpoints. Unset: inside the run's directory."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_credentials(cls, value: str | None) -> str | None:
+        if value is not None and "@" in value.split("://", 1)[-1].split("/", 1)[0]:
+            raise ValueError(
+                "base_url holds a user or password, and it is written into every run's records: "
+                "leave them out and set TINKER_API_KEY"
+            )
+        return value
 
     @model_validator(mode="before")
     @classmethod

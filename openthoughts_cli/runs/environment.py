@@ -8,6 +8,8 @@ import platform
 import sys
 from typing import Any
 
+from openthoughts_cli.redaction import redact
+
 __all__ = ["describe_environment"]
 
 _PACKAGES = (
@@ -32,7 +34,7 @@ def describe_environment() -> dict[str, Any]:
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "argv": list(sys.argv),
+        "argv": [redact(argument) for argument in sys.argv],
         "variables": sorted(name for name in os.environ if name.startswith(_PREFIXES)),
     }
 

@@ -182,8 +182,9 @@ def test_the_kinds_differ_in_the_generation_prompt_alone() -> None:
     assert base.prompt("q") == chat.prompt("q")
     assert base.stop_tokens == chat.stop_tokens
     assert len({chat.digest, thinking().digest, base.digest}) == 3
-    # Said when, and only when, the wheel was used.
-    assert any(isinstance(event, Notice) for event in heard) == (base.record["source"] != "hub")
+    # Said at most once on a machine, and never when the hub's own files were used.
+    notices = [event for event in heard if isinstance(event, Notice)]
+    assert len(notices) <= (base.record["source"] != "hub")
 
 
 @pytest.mark.slow

@@ -121,7 +121,7 @@ def test_keys_and_tokens_are_taken_out() -> None:
     assert "abcDEF" not in error.message
     assert "eyJzdWIi" not in error.message
     assert "refused" in error.message
-    assert "[secret]" in error.message
+    assert "<secret>" in error.message
 
 
 def test_long_answers_are_cut() -> None:

@@ -21,8 +21,9 @@ from openthoughts_cli.errors import (
     NetworkError,
     OtError,
 )
+from openthoughts_cli.redaction import redact
 
-__all__ = ["SDK_ERRORS", "as_ot_error", "without_secrets"]
+__all__ = ["SDK_ERRORS", "as_ot_error"]
 
 SDK_ERRORS: tuple[type[Exception], ...] = (
     tinker.TinkerError,
@@ -33,7 +34,6 @@ SDK_ERRORS: tuple[type[Exception], ...] = (
 )
 """What a call of the SDK is known to raise by itself."""
 
-_SECRET = re.compile(r"\b(tml-|eyJ)[\w.\-]{4,}")
 _CONTEXT = re.compile(
     r"context|too long|max(imum)?[ _](sequence[ _])?length|exceed\w* .*tokens|tokens .*exceed",
     re.IGNORECASE,
@@ -47,11 +47,6 @@ _KEY_HINT = (
     f"check the key: {KEYS_URL}; set TINKER_API_KEY or run `tinker auth login` "
     "(`--engine local` needs no key)"
 )
-
-
-def without_secrets(text: str) -> str:
-    """The text with anything that looks like a Tinker key or token taken out."""
-    return _SECRET.sub("[secret]", text)
 
 
 def as_ot_error(error: BaseException) -> OtError:
@@ -147,5 +142,5 @@ def _detail(error: BaseException) -> str:
             if isinstance(body.get(key), str):
                 text = body[key]
                 break
-    text = " ".join(without_secrets(text).split()) or type(error).__name__
+    text = " ".join(redact(text).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."

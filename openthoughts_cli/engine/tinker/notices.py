@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import logging
 
-from openthoughts_cli.engine.tinker.failures import without_secrets
 from openthoughts_cli.events import Listener, Notice
+from openthoughts_cli.redaction import redact
 
 __all__ = ["SdkNotices"]
 
@@ -42,7 +42,7 @@ class SdkNotices(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called in the SDK's thread."""
-        text = " ".join(without_secrets(record.getMessage()).split())[:_MOST_CHARACTERS]
+        text = " ".join(redact(record.getMessage()).split())[:_MOST_CHARACTERS]
         routine = any(phrase in text for phrase in _ROUTINE)
         if record.levelno != logging.WARNING or routine or text == self._last:
             return
