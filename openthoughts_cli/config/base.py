@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["ConfigModel", "label"]
+__all__ = ["ConfigModel", "PlainName", "label"]
 
 
 class ConfigModel(BaseModel):
@@ -32,6 +32,25 @@ class ConfigModel(BaseModel):
             for name, info in type(self).model_fields.items()
             if not _is_label(info.json_schema_extra)
         }
+
+
+def _plain_name(value: str) -> str:
+    """Refuse a name that could leave its directory or upset a shell.
+
+    Raises:
+        ValueError: with the rule.
+    """
+    allowed = all(c.isascii() and (c.isalnum() or c in "-_.") for c in value)
+    if not value or not allowed or not value[0].isalnum() or len(value) > 120:
+        raise ValueError(
+            f"{value!r} is not a usable name: letters, digits, '-', '_' and '.', "
+            "starting with a letter or digit, at most 120 characters"
+        )
+    return value
+
+
+PlainName: TypeAlias = Annotated[str, AfterValidator(_plain_name)]
+"""A name that cannot leave its directory or upset a shell."""
 
 
 def label(default: Any, **constraints: Any) -> Any:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
-from openthoughts_cli.config.base import ConfigModel, label
+from openthoughts_cli.config.base import ConfigModel, PlainName, label
 from openthoughts_cli.config.benchmark import BenchmarkConfig, check_benchmarks
 from openthoughts_cli.config.engine import EngineConfig
-from openthoughts_cli.config.subset import check_name
 
 __all__ = ["EvalConfig"]
 
@@ -48,15 +47,8 @@ class EvalConfig(ConfigModel):
     max_usd: float | None = Field(default=None, gt=0)
     """Spend no more than this; also the consent to spend up to it."""
 
-    name: str | None = label(None)
+    name: PlainName | None = label(None)
     """The result's directory under `runs/`. Unset: date, model and a short digest."""
 
     output_dir: Path | None = label(None)
     """The directory for the result. Unset: the run's own, else `$OT_RUNS`, else `runs`."""
-
-    @field_validator("name")
-    @classmethod
-    def _a_plain_name(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_name(value)
-        return value

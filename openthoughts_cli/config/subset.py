@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from openthoughts_cli.config.base import ConfigModel, label
+from openthoughts_cli.config.base import ConfigModel, PlainName, label
 from openthoughts_cli.config.choice import (
     full_source_name,
     parse_levels,
@@ -127,7 +127,7 @@ class SubsetConfig(ConfigModel):
     """What to do with rows whose text spells a control token such as `<|im_end|>`: drop and count
     them, or keep them (the model then sees a real control token)."""
 
-    name: str | None = label(None)
+    name: PlainName | None = label(None)
     """The subset's name. Unset: openthoughts_<domain>_<source>_t<max_tokens>_n<limit>."""
 
     output_dir: Path | None = label(None)
@@ -180,13 +180,6 @@ class SubsetConfig(ConfigModel):
             return {**data, "limit": DEFAULT_LIMIT}
         return data
 
-    @field_validator("name")
-    @classmethod
-    def _a_plain_name(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_name(value)
-        return value
-
     @model_validator(mode="after")
     def _possible(self) -> SubsetConfig:
         if self.min_tokens > self.max_tokens:
@@ -231,20 +224,6 @@ class SubsetConfig(ConfigModel):
         safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in f"{domain}_{source}")
         count = f"n{self.limit}" if self.questions is None else f"q{self.questions}"
         return f"openthoughts_{safe}_t{self.max_tokens}_{count}"
-
-
-def check_name(value: str) -> None:
-    """Refuse a name that could leave its directory or upset a shell.
-
-    Raises:
-        ValueError: with the rule.
-    """
-    allowed = all(c.isascii() and (c.isalnum() or c in "-_.") for c in value)
-    if not value or not allowed or not value[0].isalnum() or len(value) > 120:
-        raise ValueError(
-            f"{value!r} is not a usable name: letters, digits, '-', '_' and '.', "
-            "starting with a letter or digit, at most 120 characters"
-        )
 
 
 def _unknown(kind: str, name: str, choices: list[str]) -> str:

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from openthoughts_cli.config.base import ConfigModel, label
-from openthoughts_cli.config.subset import check_name
+from openthoughts_cli.config.base import ConfigModel, PlainName, label
 
 __all__ = ["SweepConfig"]
 
@@ -15,7 +14,7 @@ __all__ = ["SweepConfig"]
 class SweepConfig(ConfigModel):
     """`grid.yaml`: a base recipe and the axes along which it varies."""
 
-    name: str = label("sweep")
+    name: PlainName = label("sweep")
     """The sweep's name and directory."""
 
     base: str | dict[str, Any] = Field(default_factory=dict[str, Any])
@@ -47,12 +46,6 @@ class SweepConfig(ConfigModel):
 
     max_usd: float | None = Field(default=None, gt=0)
     """The limit for the whole sweep."""
-
-    @field_validator("name")
-    @classmethod
-    def _a_plain_name(cls, value: str) -> str:
-        check_name(value)
-        return value
 
     @field_validator("zip")
     @classmethod

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from openthoughts_cli.config.base import ConfigModel, label
+from openthoughts_cli.config.base import ConfigModel, PlainName, label
 from openthoughts_cli.config.benchmark import BenchmarkConfig, check_benchmarks
 from openthoughts_cli.config.engine import EngineConfig
-from openthoughts_cli.config.subset import check_name
 
 __all__ = ["TrainConfig", "WandbConfig"]
 
@@ -158,7 +157,7 @@ class TrainConfig(ConfigModel):
     wandb: WandbConfig = label(WandbConfig())
     """Where the run's log is copied to."""
 
-    run_name: str | None = label(None)
+    run_name: PlainName | None = label(None)
     """The run's id and directory under `runs/`. Unset: date, subset and a short digest."""
 
     @field_validator("learning_rate")
@@ -174,13 +173,6 @@ class TrainConfig(ConfigModel):
         if value & (value - 1):
             below = 1 << (value.bit_length() - 1)
             raise ValueError(f"lora_rank {value} is not a power of two: try {below} or {below * 2}")
-        return value
-
-    @field_validator("run_name")
-    @classmethod
-    def _a_plain_name(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_name(value)
         return value
 
     @model_validator(mode="after")
