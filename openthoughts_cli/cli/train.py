@@ -56,6 +56,12 @@ def train(
         str | None,
         typer.Option(metavar="RUN", help="Go on with this run from its last checkpoint."),
     ] = None,
+    attach: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN", help="Watch this run, which another process trains; Ctrl-C leaves."
+        ),
+    ] = None,
     skip_unavailable: Annotated[
         bool, typer.Option("--skip-unavailable", help="Leave out benchmarks that cannot run here.")
     ] = False,
@@ -89,6 +95,9 @@ def train(
         run_name=run_name,
         max_usd=max_usd,
     )
+    if attach is not None:
+        _attach(console, attach, {**given(config=config, resume=resume), **options})
+        return
     if resume is not None and config is not None:
         _refuse_config_with_resume()
     result = _run(console, config, options, set_ or [], resume, skip_unavailable, dry_run, yes)
@@ -100,6 +109,24 @@ def _number(text: str | None) -> Any:
         return None if text is None else float(text)
     except ValueError:
         return text
+
+
+def _attach(console: Console, name: str, others: Mapping[str, Any]) -> None:
+    from openthoughts_cli.cli.render.train_view import open_train_view
+    from openthoughts_cli.errors import UsageError
+    from openthoughts_cli.runs.follow import follow
+    from openthoughts_cli.runs.layout import find_run
+
+    if others:
+        raise UsageError(
+            f"--attach watches a run and starts none, so {', '.join(others)} cannot be given",
+            hint="leave them away",
+        )
+    run = find_run(name)
+    with open_train_view(console, foot="Ctrl-C leaves; the run goes on") as listener:
+        status = follow(run, listener)
+    record = {"run": run.run_id, "directory": str(run.path), "status": status}
+    console.report("attach", record, lambda: f"{run.run_id}: {status}")
 
 
 def _refuse_config_with_resume() -> None:
@@ -173,6 +200,7 @@ def report_training(
         "plan": result.plan.to_json(),
         "failures": list(result.failures),
         "spent_usd": result.spent_usd,
+        "receipt": None if result.receipt is None else result.receipt.to_json(),
         **(extra or {}),
     }
     planned = result.status == "planned"

@@ -29,6 +29,7 @@ from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.store import append_line, read_lines
 
 __all__ = [
+    "EVENT_KINDS",
     "RunLog",
     "eval_line",
     "eval_metrics",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _NOT_LOGGED = (StageProgress, EvalProgress)
-_KINDS: dict[type[Event], str] = {
+EVENT_KINDS: dict[type[Event], str] = {
     Notice: "notice",
     StageStarted: "stage_started",
     StageDone: "stage_done",
@@ -81,7 +82,7 @@ class RunLog:
         fields = asdict(event)
         fields.pop("record", None)  # an evaluation's record stands in its own directory
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        kind = _KINDS.get(type(event), type(event).__name__)
+        kind = EVENT_KINDS.get(type(event), type(event).__name__)
         line = {"event": kind, "time": stamp, "attempt": self.attempt, **fields}
         if self._spent_usd is not None:
             line["most_spent_usd"] = self._spent_usd()

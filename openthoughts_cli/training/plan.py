@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,12 @@ class TimedEval:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of a training run. Tokens are exact except the sampled ones, an upper bound."""
+    """The plan of a training run. Tokens are exact except the sampled ones, a range.
+
+    `least_sampled_tokens` counts one token an answer; `expected_sampled_tokens` and `expected_s`
+    follow from what earlier runs of the model measured, None where there are none.
+    `checkpoint_ttl_hours` is of all checkpoints but the final one; None: they stay.
+    """
 
     model: str
     engine: str
@@ -54,6 +59,9 @@ class Plan:
     most_eval_usd: float | None
     prices_as_of: str | None
     advice: tuple[str, ...]
+    expected_sampled_tokens: int | None = None
+    expected_s: float | None = None
+    checkpoint_ttl_hours: float | None = None
     first_step: int = 1
     """Above 1 for a run that goes on; the figures are of the whole run."""
 
@@ -64,10 +72,25 @@ class Plan:
             return None
         return self.train_usd + self.most_eval_usd
 
+    @property
+    def least_usd(self) -> float | None:
+        """Training alone, in dollars; None when no price is known."""
+        return self.train_usd
+
+    @property
+    def least_sampled_tokens(self) -> int:
+        return sum(item.times * item.each.answers for item in self.evals)
+
+    @property
+    def most_sampled_tokens(self) -> int:
+        return sum(item.times * item.each.most_sampled_tokens for item in self.evals)
+
     def to_json(self) -> dict[str, Any]:
         """The plan as one JSON-like record."""
         record = dataclasses.asdict(self)
         record["most_usd"] = self.most_usd
+        record["least_sampled_tokens"] = self.least_sampled_tokens
+        record["most_sampled_tokens"] = self.most_sampled_tokens
         return record
 
 
@@ -79,12 +102,17 @@ def make_plan(
     made: Mapping[str, Benchmark],
     price: Price | None,
     prices_as_of: str | None,
+    tokens_per_answer: Mapping[str, float],
+    train_tokens_per_s: float | None,
+    seconds_beside_training: float,
 ) -> Plan:
     """The plan of a prepared run.
 
     Args:
         made: the benchmarks that sample, by name.
         price: of the model; None when unknown.
+        tokens_per_answer, train_tokens_per_s, seconds_beside_training: what the last runs of the
+            model on this engine measured, for the expected figures.
     """
     config = prepared.config
     used = [prepared.training.packed[row] for batch in prepared.batches for row in batch.rows]
@@ -112,6 +140,28 @@ def make_plan(
         most_eval_usd=sum(item.most_usd(price) for item in evals) if price else None,
         prices_as_of=prices_as_of,
         advice=_advice(prepared),
+        expected_sampled_tokens=_expected_tokens(evals, tokens_per_answer),
+        expected_s=(
+            None
+            if costs_money or train_tokens_per_s is None
+            else train_tokens / train_tokens_per_s + seconds_beside_training
+        ),
+        checkpoint_ttl_hours=config.checkpoint_ttl_hours if costs_money else None,
+    )
+
+
+def _expected_tokens(evals: Sequence[TimedEval], means: Mapping[str, float]) -> int | None:
+    sampled = [item for item in evals if item.each.answers]
+    if not sampled or any(item.each.name not in means for item in sampled):
+        return None
+    return round(
+        sum(
+            min(
+                item.times * item.each.answers * means[item.each.name],
+                item.times * item.each.most_sampled_tokens,
+            )
+            for item in sampled
+        )
     )
 
 
@@ -147,7 +197,7 @@ def _advice(prepared: Prepared) -> tuple[str, ...]:
             advice.append(
                 f"learning_rate {config.learning_rate:g} is far from the published LoRA advice of "
                 f"{advised:.1e} for this model (tinker_cookbook, hyperparam_utils): "
-                "--set learning_rate=auto takes it"
+                "--learning-rate auto takes it"
             )
     if len(prepared.batches) < 100:
         advice.append(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
@@ -16,7 +18,7 @@ from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.engine import default_model, open_engine, resolve_engine
 from openthoughts_cli.engine.base import Engine
 from openthoughts_cli.engine.meter import Meter, Price
-from openthoughts_cli.errors import ConflictError, DataError, StorageError, UsageError
+from openthoughts_cli.errors import ConflictError, DataError, NetworkError, StorageError, UsageError
 from openthoughts_cli.evals.benchmark import Benchmark, benchmark
 from openthoughts_cli.evals.plan import check_available
 from openthoughts_cli.events import Listener, Notice, RunFinished, fan_out, silent
@@ -29,11 +31,14 @@ from openthoughts_cli.runs.wandb import check_wandb, copied_to_wandb
 from openthoughts_cli.training.checkpoints import last_state
 from openthoughts_cli.training.plan import Plan, make_plan
 from openthoughts_cli.training.prepare import Prepared, prepare
+from openthoughts_cli.training.receipt import Receipt, past_of, write_receipt
 from openthoughts_cli.training.resume import changed_keys, check_resumable
 from openthoughts_cli.training.stop import StopRequest
 from openthoughts_cli.training.work import Work, owed_evaluations
 
 __all__ = ["Confirm", "TrainResult", "recorded_config", "resume_training", "train"]
+
+_PRICES_S = 4.0
 
 EndedAs: TypeAlias = Literal["done", "interrupted", "failed", "budget"]
 Confirm: TypeAlias = Callable[[Plan], None]
@@ -49,6 +54,7 @@ class TrainResult:
     plan: Plan
     failures: tuple[str, ...] = ()
     spent_usd: float = 0.0
+    receipt: Receipt | None = None
 
 
 def train(
@@ -217,12 +223,13 @@ class _Job:
         model = await engine.describe(config.model or default_model(engine.kind), train=True)
         config = await asyncio.to_thread(self._available, config)
         prepared = prepare(config, model, listener=self._listener)
-        price, as_of = _price(engine, model.name)
+        price, as_of = await asyncio.to_thread(_price, engine, model.name, self._listener)
         if engine.costs_money and config.max_usd is not None and price is None:
             raise UsageError(
                 f"max_usd cannot be kept: no price is known for {model.name}",
                 hint="leave max_usd away and confirm with --yes, or choose a model with a price",
             )
+        past = past_of(model.name, engine.kind)
         plan = make_plan(
             prepared,
             engine_kind=engine.kind,
@@ -230,6 +237,9 @@ class _Job:
             made=self._made,
             price=price,
             prices_as_of=as_of,
+            tokens_per_answer=past.tokens_per_answer,
+            train_tokens_per_s=past.train_tokens_per_s,
+            seconds_beside_training=past.seconds_beside_training,
         )
         return prepared, plan, price
 
@@ -311,7 +321,8 @@ class _Job:
             listener(_finished(run, ended_as, prepared, began))
             raise
         listener(_finished(run, ended, prepared, began))
-        return TrainResult(ended, run, plan, tuple(work.failures), meter.spent_usd)
+        receipt = write_receipt(run, plan, status=ended, usd=meter.spent_usd)
+        return TrainResult(ended, run, plan, tuple(work.failures), meter.spent_usd, receipt)
 
 
 def _finished(run: RunDirectory, status: EndedAs, prepared: Prepared, began: float) -> RunFinished:
@@ -330,10 +341,26 @@ def _record_changes(run: RunDirectory, recorded: TrainConfig, prepared: Prepared
     run.write_config(new, {**record, **prepared.record(), "changes": changes})
 
 
-def _price(engine: Engine, model: str) -> tuple[Price | None, str | None]:
-    """The model's price and the date of the list; (None, None) when it is free or unknown."""
+def _price(engine: Engine, model: str, listener: Listener) -> tuple[Price | None, str | None]:
+    """The model's price and the date of the list; (None, None) when it is free or unknown.
+
+    The published list is read when it answers within seconds; else the snapshot serves.
+    """
     if not engine.costs_money:
         return None, None
-    from openthoughts_cli.engine.tinker.prices import price_of
+    from openthoughts_cli.engine.tinker.prices import PublishedPrice, fetch_prices, price_of
 
-    return price_of(model)
+    found: list[Mapping[str, PublishedPrice]] = []
+
+    def ask() -> None:
+        with contextlib.suppress(NetworkError):
+            found.append(fetch_prices(timeout_s=_PRICES_S))
+
+    # A thread of its own, since looking a host up may take longer than any time limit.
+    thread = threading.Thread(target=ask, name="prices", daemon=True)
+    thread.start()
+    thread.join(_PRICES_S)
+    price, as_of = price_of(model, found[0] if found else None)
+    if not found and price is not None:
+        listener(Notice(f"the published prices cannot be reached: those of {as_of} are used"))
+    return price, as_of

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from openthoughts_cli.cli.render.tables import facts, table
-from openthoughts_cli.cli.render.train_view import headline_metric
+from openthoughts_cli.cli.render.train_view import duration, headline_metric
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
 from openthoughts_cli.training.plan import Plan, TimedEval
+from openthoughts_cli.training.receipt import Receipt
 from openthoughts_cli.training.verb import TrainResult
 
-__all__ = ["dollars", "render_plan", "render_result"]
+__all__ = ["dollars", "render_plan", "render_receipt", "render_result"]
 
 
 def dollars(usd: float) -> str:
@@ -29,11 +32,17 @@ def render_plan(plan: Plan) -> RenderableType:
             ("model", f"{plan.model} on {plan.engine}"),
             ("subset", plan.subset),
             ("rows", rows + (f"; dropped: {dropped}" if dropped else "")),
-            ("steps", f"{plan.steps:,} of {plan.batch_size} rows, at most {epochs}"),
+            (
+                "steps",
+                f"{plan.steps:,} of {plan.batch_size} rows, at most {epochs}"
+                + (f"; goes on at step {plan.first_step:,}" if plan.first_step > 1 else ""),
+            ),
             ("tokens", f"{plan.train_tokens:,} trained on, {plan.loss_tokens:,} with loss"),
             *((item.each.name, _eval_text(item)) for item in plan.evals),
-            ("checkpoints", str(plan.checkpoints)),
+            *((("sampled", sampled),) if (sampled := _sampled(plan)) else ()),
+            ("checkpoints", _checkpoints(plan)),
             ("cost", _cost(plan)),
+            *((("time", _time(plan)),) if not plan.costs_money else ()),
         ]
     )
     notes = [Text(f"note: {line}", style="yellow") for line in plan.advice]
@@ -46,8 +55,32 @@ def _eval_text(item: TimedEval) -> str:
         return f"{item.times} x {each.items} held-out rows"
     return (
         f"{item.times} x {each.items} problems, {each.answers:,} answers each time; at most "
-        f"{item.times * each.most_sampled_tokens:,} sampled tokens in all"
+        f"{item.times * each.most_sampled_tokens:,} sampled tokens"
     )
+
+
+def _sampled(plan: Plan) -> str:
+    if not plan.most_sampled_tokens:
+        return ""
+    text = f"{plan.least_sampled_tokens:,} to {plan.most_sampled_tokens:,} tokens in all"
+    if plan.expected_sampled_tokens is not None:
+        text += f"; {plan.expected_sampled_tokens:,} at the lengths of the last run"
+    return text
+
+
+def _checkpoints(plan: Plan) -> str:
+    if not plan.costs_money:
+        return f"{plan.checkpoints}, on this disk"
+    others = plan.checkpoints - 1
+    hours = plan.checkpoint_ttl_hours
+    kept = "until you delete them" if hours is None else f"for {hours:g} hours"
+    return (f"{others} stored {kept} and " if others else "") + "the final one until you delete it"
+
+
+def _time(plan: Plan) -> str:
+    if plan.expected_s is None:
+        return "not known before the first run of this model here; shown after some steps"
+    return f"about {duration(plan.expected_s)}, by the last run of this model here"
 
 
 def _cost(plan: Plan) -> str:
@@ -88,4 +121,39 @@ def render_result(result: TrainResult) -> RenderableType:
             )
         )
     moved = table(("measure", "first", "last", "steps"), rows, right=("first", "last", "steps"))
-    return Group(moved, Text(f"{result.status}: {result.run.path}"))
+    parts: list[RenderableType] = [moved]
+    if result.receipt is not None:
+        parts.append(render_receipt(result.receipt))
+    return Group(*parts, Text(f"{result.status}: {result.run.path}"))
+
+
+def render_receipt(receipt: Receipt) -> RenderableType:
+    """What was expected and what was used, a line a figure."""
+    rows = [
+        (name, shown(receipt.estimate.get(key)), shown(receipt.actual.get(key)))
+        for key, name, shown in (
+            ("steps", "steps", _count),
+            ("train_tokens", "tokens trained on", _count),
+            ("sampled_tokens", "tokens sampled", _count),
+            ("usd", "dollars", _dollar_range),
+            ("seconds", "time", _seconds),
+        )
+    ]
+    return table(("receipt", "estimate", "actual"), rows, right=("estimate", "actual"))
+
+
+def _count(value: Any) -> str:
+    if isinstance(value, list):
+        least, most = value
+        return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return "" if value is None else f"{value:,}"
+
+
+def _dollar_range(value: Any) -> str:
+    if isinstance(value, list):
+        return " to ".join(dollars(item) for item in dict.fromkeys(value))
+    return "" if value is None else dollars(value)
+
+
+def _seconds(value: Any) -> str:
+    return "" if value is None else duration(value)

@@ -62,9 +62,7 @@ class TrainState:
     def __init__(self) -> None:
         self.started: RunStarted | None = None
         self.last: StepDone | None = None
-        self.losses: list[float] = []
-        self.seconds: list[float] = []
-        self.tokens: list[int] = []
+        self.steps: list[StepDone] = []
         self.scores: dict[str, list[tuple[int, dict[str, float]]]] = {}
         self.running: dict[tuple[str, int], tuple[int, int]] = {}
         self.checkpoint: CheckpointSaved | None = None
@@ -78,11 +76,12 @@ class TrainState:
             case RunStarted():
                 self.started = event
                 self.stage = ""
+                # A further attempt does the steps behind its checkpoint again.
+                self.steps = [step for step in self.steps if step.step < event.first_step]
+                self.running.clear()
             case StepDone():
                 self.last = event
-                self.losses.append(event.train_mean_nll)
-                self.seconds.append(event.seconds)
-                self.tokens.append(event.num_tokens)
+                self.steps.append(event)
             case EvalStarted():
                 self.running[event.benchmark, event.step] = (0, event.total)
             case EvalProgress():
@@ -106,16 +105,21 @@ class TrainState:
     @property
     def tokens_per_s(self) -> float:
         """Over the last eight steps."""
-        seconds = sum(self.seconds[-8:])
-        return sum(self.tokens[-8:]) / seconds if seconds else 0.0
+        recent = self.steps[-8:]
+        seconds = sum(step.seconds for step in recent)
+        return sum(step.num_tokens for step in recent) / seconds if seconds else 0.0
 
     @property
     def eta_s(self) -> float | None:
         """Seconds of training left, by the last eight steps; None before the first."""
-        if self.last is None or not self.seconds:
+        if self.last is None or not self.steps:
             return None
-        recent = self.seconds[-8:]
+        recent = [step.seconds for step in self.steps[-8:]]
         return (self.last.total_steps - self.last.step) * sum(recent) / len(recent)
+
+    @property
+    def losses(self) -> list[float]:
+        return [step.train_mean_nll for step in self.steps]
 
 
 def _grid() -> Table:
@@ -139,7 +143,10 @@ def _progress_row(state: TrainState) -> RenderableType:
     return row
 
 
-def view(state: TrainState) -> RenderableType:
+_FOOT = "Ctrl-C saves and stops"
+
+
+def view(state: TrainState, *, foot: str = _FOOT) -> RenderableType:
     """The panel."""
     table = _grid()
     table.add_row("step", _progress_row(state))
@@ -150,6 +157,7 @@ def view(state: TrainState) -> RenderableType:
         )
         loss.append(f"  lr {last.learning_rate:.1e}  {state.tokens_per_s:,.0f} tok/s", style="dim")
         table.add_row("loss", loss)
+        table.add_row("engine", Text(_engine_text(last), style="dim"))
     for name, scores in state.scores.items():
         table.add_row(name, _score_text(scores))
     for (name, step), (done, total) in list(state.running.items())[:4]:
@@ -157,13 +165,25 @@ def view(state: TrainState) -> RenderableType:
     if state.checkpoint is not None:
         table.add_row("saved", Text(state.checkpoint.name, style="dim"))
     for warning in state.warnings[-_MOST_WARNINGS:]:
-        table.add_row(Text("warning", style="yellow"), Text(warning, style="yellow"))
+        table.add_row(Text("warning", style="yellow"), _one_line(warning))
     started = state.started
     title = f"{started.run_id} · {started.model} · {started.engine}" if started else "preparing"
     spent = duration(time.monotonic() - state.began)
-    return Panel(
-        Group(table), title=Text(title), subtitle=f"{spent} · Ctrl-C saves and stops", expand=True
-    )
+    return Panel(Group(table), title=Text(title), subtitle=f"{spent} · {foot}", expand=True)
+
+
+def _one_line(text: str) -> Text:
+    return Text(text, style="yellow", no_wrap=True, overflow="ellipsis")
+
+
+def _engine_text(last: StepDone) -> str:
+    """How many batches were queued, how long the last step took, and the money spent."""
+    parts = [f"{last.seconds:.1f} s a step"]
+    if "queue_depth" in last.extra:
+        parts.insert(0, f"queue {last.extra['queue_depth']:.0f}")
+    if "spent_usd" in last.extra:
+        parts.append(f"${last.extra['spent_usd']:.2f} spent")
+    return " · ".join(parts)
 
 
 def _score_text(scores: list[tuple[int, dict[str, float]]]) -> Text:
@@ -212,10 +232,10 @@ def plain_line(event: Event) -> str | None:
 
 
 @contextlib.contextmanager
-def open_train_view(console: Console) -> Generator[Listener]:
+def open_train_view(console: Console, *, foot: str = _FOOT) -> Generator[Listener]:
     """A listener that shows a run on stderr, live on a terminal and as plain lines elsewhere."""
     if console.live:
-        with _live(console.people) as listener:
+        with _live(console.people, foot) as listener:
             yield listener
         return
 
@@ -235,12 +255,14 @@ def _print_line(console: RichConsole, event: Event) -> None:
 
 
 @contextlib.contextmanager
-def _live(console: RichConsole) -> Generator[Listener]:
+def _live(console: RichConsole, foot: str) -> Generator[Listener]:
     """Plain lines until the run starts (the plan is shown and asked about there), then the panel."""
     from rich.live import Live
 
     state = TrainState()
-    live = Live(get_renderable=lambda: view(state), console=console, refresh_per_second=4)
+    live = Live(
+        get_renderable=lambda: view(state, foot=foot), console=console, refresh_per_second=4
+    )
 
     def tell(event: Event) -> None:
         state.hear(event)

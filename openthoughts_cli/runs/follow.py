@@ -1,0 +1,103 @@
+"""The events of a run that goes on elsewhere on this machine, read from its log as they come."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from openthoughts_cli.events import Event, Listener
+from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.runs.log import EVENT_KINDS
+
+__all__ = ["event_of", "follow", "is_held"]
+
+_CLASSES = {kind: cls for cls, kind in EVENT_KINDS.items()}
+_OWNER = re.compile(r"pid (\d+) on (\S+)")
+
+
+def event_of(line: dict[str, Any]) -> Event | None:
+    """The event that a line of events.jsonl tells; None for lines of other versions."""
+    cls = _CLASSES.get(str(line.get("event")))
+    if cls is None:
+        return None
+    names = {field.name for field in dataclasses.fields(cls)}
+    try:
+        return cls(**{key: value for key, value in line.items() if key in names})
+    except TypeError:
+        return None
+
+
+def is_held(run: RunDirectory) -> bool:
+    """Whether the process that held the run last is alive (on another host: taken as alive)."""
+    try:
+        found = _OWNER.search((run.path / ".owner").read_text(encoding="utf-8"))
+    except OSError:
+        return False
+    if found is None or found[2] != socket.gethostname():
+        return found is not None
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def follow(
+    run: RunDirectory,
+    listener: Listener,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    poll_s: float = 0.25,
+) -> str:
+    """Tell the run's events from its beginning until it ends; returns its status.
+
+    `done`, `interrupted`, `failed` or `budget` as the run says, `unfinished` when its process is
+    gone without a word, `running` when `stopped` said so.
+    """
+    lines = _Lines(run)
+    status = "unfinished"
+    while True:
+        alive = is_held(run)  # before reading: what a process wrote last is read after it ended
+        for line in lines.new():
+            event = event_of(line)
+            if event is not None:
+                listener(event)
+            if line.get("event") == "run_finished":
+                status = str(line.get("status"))
+            elif line.get("event") == "run_started":
+                status = "unfinished"
+        if status != "unfinished" or not alive:
+            return status
+        if stopped():
+            return "running"
+        time.sleep(poll_s)
+
+
+class _Lines:
+    """The whole lines that were added to events.jsonl since the last look."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._path = run.events_path
+        self._place = 0
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._place)
+            while (raw := file.readline()).endswith(b"\n"):
+                self._place += len(raw)
+                try:
+                    line = json.loads(raw)
+                except ValueError:
+                    continue
+                if isinstance(line, dict):
+                    yield line
