@@ -211,6 +211,7 @@ def report_training(
 
 
 def _raise_unless_done(result: TrainResult) -> None:
+    from openthoughts_cli.cli.render.plan import dollars
     from openthoughts_cli.errors import BudgetError, InterruptedByUser
 
     run = "" if result.run is None else result.run.run_id
@@ -220,10 +221,12 @@ def _raise_unless_done(result: TrainResult) -> None:
             hint=f"go on with: ot train --resume {run}",
         )
     if result.status == "budget":
-        limit = result.plan.max_usd or 0.0
+        kept = result.run is not None and bool(result.run.checkpoints())
         raise BudgetError(
-            f"stopped before the limit of ${limit:.2f}: ${result.spent_usd:.2f} spent",
-            hint=f"a checkpoint is kept: ot train --resume {run}",
+            f"stopped before the limit of {dollars(result.plan.max_usd or 0.0)}: "
+            f"{dollars(result.spent_usd)} spent",
+            hint=("a checkpoint is kept" if kept else "nothing was trained yet")
+            + f"; go on with a higher limit: ot train --resume {run} --max-usd ...",
         )
     if result.failures:
         raise PartialError(

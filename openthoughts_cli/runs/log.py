@@ -126,8 +126,9 @@ def step_metrics(run: RunDirectory) -> list[dict[str, Any]]:
     """One record a training step, ascending, the newest attempt's where several did the step."""
     newest: dict[int, dict[str, Any]] = {}
     for line in read_lines(run.metrics_path):
-        if "train_mean_nll" in line and isinstance(line.get("step"), int):
-            newest[line["step"]] = line
+        step = line.get("step")
+        if isinstance(step, int) and _is_number(line.get("train_mean_nll")):
+            newest[step] = line
     return [newest[step] for step in sorted(newest)]
 
 
@@ -138,9 +139,16 @@ def eval_metrics(run: RunDirectory) -> dict[str, list[tuple[int, dict[str, float
         step = line.get("step")
         for key, value in line.items():
             parts = key.split("/", 2)
-            if len(parts) == 3 and parts[0] == "eval" and isinstance(step, int):
+            if len(parts) != 3 or parts[0] != "eval":
+                continue
+            if isinstance(step, int) and _is_number(value):
                 found.setdefault(parts[1], {}).setdefault(step, {})[parts[2]] = value
     return {name: sorted(by_step.items()) for name, by_step in found.items()}
+
+
+def _is_number(value: Any) -> bool:
+    """Logs are files that people edit; what is no number there is left out, not believed."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def run_status(run: RunDirectory) -> str:

@@ -63,11 +63,11 @@ def summarise(run: RunDirectory) -> RunSummary:
         subset=str(_within(record, "subset", "name") or config.get("subset") or ""),
         created=str(record.get("created") or ""),
         steps_done=steps[-1]["step"] if steps else 0,
-        total_steps=int(record.get("total_steps") or 0),
+        total_steps=int(_number(record, "total_steps")),
         first_loss=steps[0]["train_mean_nll"] if steps else None,
         last_loss=steps[-1]["train_mean_nll"] if steps else None,
-        train_tokens=sum(int(step.get("num_tokens") or 0) for step in steps),
-        seconds=sum(float(step.get("time/step") or 0.0) for step in steps),
+        train_tokens=sum(int(_number(step, "num_tokens")) for step in steps),
+        seconds=sum(_number(step, "time/step") for step in steps),
         evals=tuple(
             EvalSummary(
                 benchmark=name,
@@ -82,6 +82,11 @@ def summarise(run: RunDirectory) -> RunSummary:
         checkpoints=len(run.checkpoints()),
         problem=problem,
     )
+
+
+def _number(record: dict[str, Any], key: str) -> float:
+    value = record.get(key)
+    return value if isinstance(value, (int, float)) else 0
 
 
 def _within(record: dict[str, Any], outer: str, inner: str) -> Any:

@@ -18,7 +18,14 @@ from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.engine import default_model, open_engine, resolve_engine
 from openthoughts_cli.engine.base import Engine
 from openthoughts_cli.engine.meter import Meter, Price
-from openthoughts_cli.errors import ConflictError, DataError, NetworkError, StorageError, UsageError
+from openthoughts_cli.errors import (
+    ConflictError,
+    DataError,
+    InterruptedByUser,
+    NetworkError,
+    StorageError,
+    UsageError,
+)
 from openthoughts_cli.evals.benchmark import Benchmark, benchmark
 from openthoughts_cli.evals.plan import check_available
 from openthoughts_cli.events import Listener, Notice, RunFinished, fan_out, silent
@@ -155,9 +162,13 @@ class _Job:
             run = RunDirectory(runs_dir() / run_id)
             if run.config_path.exists():
                 return await self._again(run, prepared, plan, price)
-            if self._confirm is not None:
-                self._confirm(plan)
+            self._agree(plan)
         with locked(run):
+            if run.config_path.exists():  # somebody else began it while we were planning
+                raise ConflictError(
+                    f"the run {run.run_id} was begun by another process meanwhile",
+                    hint="give the same command again to go on with it, or another --run-name",
+                )
             run.write_config(
                 prepared.config.model_dump(mode="json"),
                 {
@@ -205,10 +216,20 @@ class _Job:
             plan = dataclasses.replace(plan, first_step=done_steps + 1)
             if self._dry_run:
                 return TrainResult("planned", run, plan, spent_usd=spent_usd(run))
-            if self._confirm is not None:
-                self._confirm(plan)
+            self._agree(plan)
             _record_changes(run, recorded, prepared)
             return await self._attempt(run, prepared, plan, price, start)
+
+    def _agree(self, plan: Plan) -> None:
+        """Show the plan; a Ctrl-C until then, or at the question, means that nothing starts."""
+        self._refuse_stopped()
+        if self._confirm is not None:
+            self._confirm(plan)
+        self._refuse_stopped()
+
+    def _refuse_stopped(self) -> None:
+        if self._stop.requested:
+            raise InterruptedByUser("interrupted before anything was started")
 
     def _resolved(self) -> TrainConfig:
         engine = resolve_engine(self._config.engine, listener=self._listener)
@@ -221,7 +242,9 @@ class _Job:
         load_subset(config.subset)  # before anything that needs a network or minutes
         check_wandb(config.wandb)
         model = await engine.describe(config.model or default_model(engine.kind), train=True)
+        self._refuse_stopped()
         config = await asyncio.to_thread(self._available, config)
+        self._refuse_stopped()
         prepared = prepare(config, model, listener=self._listener)
         price, as_of = await asyncio.to_thread(_price, engine, model.name, self._listener)
         if engine.costs_money and config.max_usd is not None and price is None:

@@ -67,10 +67,15 @@ def test_an_answer_can_be_awaited_twice_and_in_two_loops() -> None:
 
 
 def test_closing_fails_what_waits_and_ends_the_thread() -> None:
-    lane, go = Lane("test-closing"), threading.Event()
+    lane, begun, go = Lane("test-closing"), threading.Event(), threading.Event()
+
+    def wait_for_go() -> bool:
+        begun.set()
+        return go.wait()
 
     async def main() -> None:
-        running = lane.submit(go.wait)
+        running = lane.submit(wait_for_go)
+        assert await asyncio.to_thread(begun.wait)
         waiting = lane.submit(lambda: None)
         closing = asyncio.create_task(asyncio.to_thread(lane.close))
         with pytest.raises(EngineError, match="closed"):

@@ -29,6 +29,7 @@ from openthoughts_cli.runs.log import (
     run_status,
     step_metrics,
 )
+from openthoughts_cli.runs.summary import summarise
 from openthoughts_cli.store import append_line, read_lines
 
 
@@ -190,3 +191,17 @@ def test_the_environment_names_variables_and_never_their_values(
     assert "HF_TOKEN" in described["variables"]
     assert "hf_secret_value" not in str(described)
     assert described["packages"]["numpy"]
+
+
+def test_what_was_edited_by_hand_spoils_no_table(run: RunDirectory) -> None:
+    RunLog(run, 1)(step(1, 2.0))
+    for line in (
+        {"step": 7, "train_mean_nll": "abc"},
+        {"step": "8", "train_mean_nll": 1.0},
+        {"step": 2, "eval/nll/mean": "low"},
+    ):
+        append_line(run.metrics_path, line)
+    run.write_config({"subset": "s"}, {"total_steps": "many", "model": 3})
+    summary = summarise(run)
+    assert (summary.steps_done, summary.total_steps, summary.last_loss) == (1, 0, 2.0)
+    assert summary.evals == ()
