@@ -27,10 +27,10 @@ quickstart: $(STAMP) ## from nothing to a trained, scored model and a page about
 	$(BIN)/ot quickstart
 
 test: $(STAMP) ## the whole suite (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not browser and not cluster and not soak'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not browser and not cluster'
 
 test-fast: $(STAMP) ## units only (under a minute)
-	$(BIN)/python -m pytest -n 2 tests/unit -m 'not slow and not model and not registry and not browser and not cluster and not soak'
+	$(BIN)/python -m pytest -n 2 tests/unit -m 'not slow and not model and not registry and not browser and not cluster'
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
@@ -48,8 +48,8 @@ docs: $(STAMP) ## make the generated pages anew
 
 ci: lint type test ## what .ci/run does
 
-soak: $(STAMP) ## long tests, not in CI
-	$(BIN)/python -m pytest -m soak
+soak: $(STAMP) ## the kill tests, ten times as many kills; long, not in CI
+	OT_TEST_SOAK=10 $(BIN)/python -m pytest --timeout 0 -s tests/e2e/test_kills.py tests/hostile/test_subset_kills.py
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
 Models are the exception: they are large, so all tests share one cache, `$OT_TEST_CACHE` or else the
 user's own. `OT_TEST_HUB=1` lets the Hugging Face hub be asked; without it a test that forgets to
-bring its own data fails at once and does not hang.
+bring its own data fails at once and does not hang. `OT_TEST_SOAK=N` kills N times as often.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 _PRIVATE = ("TINKER_", "WANDB_", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "OT_")
-_KEPT = ("OT_TEST_CACHE", "OT_TEST_HUB")
+_KEPT = ("OT_TEST_CACHE", "OT_TEST_HUB", "OT_TEST_SOAK")
 
 
 def _isolate() -> None:

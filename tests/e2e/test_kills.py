@@ -30,8 +30,9 @@ SETTINGS = (
     "--set", "evals={nll: {every: 3, at_start: true}, "
     "arithmetic: {every: 10, limit: 3, n: 2, max_tokens: 8}}",
 )  # fmt: skip
-LOCAL_KILLS = 20
-REMOTE_KILLS = 16
+SOAK = int(os.environ.get("OT_TEST_SOAK", "1"))
+LOCAL_KILLS = 20 * SOAK
+REMOTE_KILLS = 16 * SOAK
 
 
 def environment(**more: str) -> dict[str, str]:

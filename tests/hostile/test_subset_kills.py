@@ -24,7 +24,7 @@ from tests.doubles.tokenizer import byte_model
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
-KILLS = 10
+KILLS = 10 * int(os.environ.get("OT_TEST_SOAK", "1"))
 
 
 @pytest.fixture
