@@ -157,6 +157,7 @@ def _plainly(records: Sequence[Any], criteria: Criteria) -> list[tuple[str, str]
     return [e[2:] for name in chosen for e in kept if question_hash(e[2]) == name]  # type: ignore[misc]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     records=ROWS,
@@ -178,6 +179,7 @@ def test_every_way_makes_the_same_choice(
         assert cut.funnel.record() == one.funnel.record()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(records=ROWS, criteria=CRITERIA, more=st.integers(1, 20))
 def test_a_larger_choice_contains_the_smaller_in_front(
@@ -190,6 +192,7 @@ def test_a_larger_choice_contains_the_smaller_in_front(
         assert _rows(_choose(corpus, Criteria(**criteria)))[: len(small)] == small
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     records=ROWS,

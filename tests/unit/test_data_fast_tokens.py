@@ -104,6 +104,7 @@ def compare(fast: FastCounter, exact: RendererCounter, rows: list[tuple[str, str
     assert fast.count(rows) == wanted.rows()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(rows=ROWS)
 def test_any_text_is_counted_as_the_renderer_does(small: Renderer, rows: list[Any]) -> None:
@@ -127,6 +128,7 @@ def qwen3() -> tuple[FastCounter, RendererCounter]:
     return fast, RendererCounter(renderer)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(rows=ROWS)
 def test_any_text_in_qwen3s_tokens(rows: list[Any]) -> None:
