@@ -142,14 +142,12 @@ def diff(
 
 
 def _model(verb: str) -> type[ConfigModel]:
-    import difflib
-
     from openthoughts_cli.config.schema import VERBS
+    from openthoughts_cli.words import BEFORE_HINT, did_you_mean
 
     if verb in VERBS:
         return VERBS[verb]
-    close = difflib.get_close_matches(verb, VERBS, n=1)
-    guess = f"did you mean {close[0]}? " if close else ""
+    guess = did_you_mean(verb, VERBS, BEFORE_HINT)
     raise NotFoundError(
         f"no verb {verb!r} reads a config", hint=f"{guess}choose from {', '.join(VERBS)}"
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any
+
+from openthoughts_cli.words import BEFORE_HINT, did_you_mean
 
 __all__ = ["explain_usage_error"]
 
@@ -28,16 +29,15 @@ def explain_usage_error(error: Any, args: list[str]) -> tuple[str, str]:
     if kind == "NoSuchOption":
         name = error.option_name
         cutoff = 0.8 if path == "ot" else 0.6
-        close = difflib.get_close_matches(name, _option_names(context), n=1, cutoff=cutoff)
-        guess = f"did you mean {close[0]}? " if close else ""
-        if path == "ot" and not close:
+        guess = did_you_mean(name, _option_names(context), BEFORE_HINT, cutoff=cutoff)
+        if path == "ot" and not guess:
             guess = "options stand after the command; "
         return f"{path} has no option {name}", f"{guess}{see}"
     message = " ".join(str(error.format_message()).split()).rstrip(".")
     if message.startswith("No such command"):
         typed = _word_after(path, args)
-        close = difflib.get_close_matches(typed, _command_names(context), n=1, cutoff=0.5)
-        guess = f"did you mean `{path} {close[0]}`? " if close else ""
+        phrase = f"did you mean `{path} {{}}`? "
+        guess = did_you_mean(typed, _command_names(context), phrase, cutoff=0.5)
         return f"{path} has no command {typed!r}", f"{guess}{see}"
     message = message[0].lower() + message[1:]
     for pattern, plain in _EXPECTED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +23,7 @@ from openthoughts_cli.config.schema import (
     walk_fields,
 )
 from openthoughts_cli.config.yaml_file import KeyPath
+from openthoughts_cli.words import close_to, did_you_mean
 
 __all__ = ["explain_errors", "explain_lax_values", "explain_unknown_key"]
 
@@ -107,7 +107,7 @@ def explain_unknown_key(model: type[ConfigModel], path: KeyPath) -> str:
             return f"unknown key; this key belongs to {where}"
     siblings = _names_beside(model, around)
     plain = name.lower().replace("-", "_")
-    if close := difflib.get_close_matches(plain, siblings, n=1, cutoff=0.7):
+    if close := close_to(plain, siblings, cutoff=0.7):
         return f"unknown key; did you mean {dotted((*around, close[0]))}?"
     keys = [field.key for field in walk_fields(model)]
     if deeper := [key for key in keys if key.rsplit(".", 1)[-1] == plain]:
@@ -156,8 +156,8 @@ def _explain_value(model: type[ConfigModel], path: KeyPath, given: Any, message:
         return f'{text}: put it in quotes, `{name}: "{as_yaml(given)}"`'
     if isinstance(given, str) and "one of" in expected:
         choices = [word.strip() for word in expected.split("one of ", 1)[1].split(",")]
-        if close := difflib.get_close_matches(given, choices, n=1):
-            return f"{text}: did you mean {close[0]}?"
+        if guess := did_you_mean(given, choices, ": did you mean {}?"):
+            return text + guess
     return f"{text}; for example `{name}: {example}`"
 
 

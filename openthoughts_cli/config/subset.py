@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from openthoughts_cli.config.sources import (
     SAMPLE_DATASET,
     SOURCES,
 )
+from openthoughts_cli.words import did_you_mean
 
 __all__ = ["DEFAULT_TOKENIZER", "SubsetConfig", "short_source_name"]
 
@@ -227,6 +227,5 @@ class SubsetConfig(ConfigModel):
 
 
 def _unknown(kind: str, name: str, choices: list[str]) -> str:
-    close = difflib.get_close_matches(name, choices, n=1)
-    guess = f" (did you mean {close[0]}?)" if close else ""
+    guess = did_you_mean(name, choices)
     return f"unknown {kind} {name!r}{guess}; choose from {', '.join(choices)}"

@@ -6,7 +6,6 @@ foreign tags and aliases that contain themselves are refused with their place.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from openthoughts_cli.errors import ConfigError, NotFoundError
+from openthoughts_cli.words import close_to
 
 __all__ = ["Document", "KeyPath", "parse_document", "parse_value", "read_document"]
 
@@ -253,7 +253,7 @@ def _missing_hint(path: Path) -> str | None:
 
 def _files_hint(folder: Path, wanted: str) -> str | None:
     names = sorted(_config_names(folder))
-    if close := difflib.get_close_matches(wanted, names, n=3, cutoff=0.5):
+    if close := close_to(wanted, names, most=3, cutoff=0.5):
         return "did you mean " + " or ".join(str(folder / name) for name in close) + "?"
     if names:
         return f"{folder} has " + ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

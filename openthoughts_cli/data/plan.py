@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from openthoughts_cli.data.where import Where
 from openthoughts_cli.digests import digest_value
 from openthoughts_cli.errors import BrokenFileError, ConfigError, NotFoundError
 from openthoughts_cli.events import Listener, Notice, silent
+from openthoughts_cli.words import BEFORE_HINT, did_you_mean
 
 __all__ = ["Plan", "count_labels", "plan_subset"]
 
@@ -193,8 +193,7 @@ def _present(sources: tuple[str, ...], corpus: Corpus) -> dict[str, str]:
         name = source if source in there else short_source_name(source)
         if name not in there:
             names = sorted(there | {short_source_name(each) for each in there})
-            close = difflib.get_close_matches(short_source_name(source), names, n=1)
-            guess = f"did you mean {close[0]}? " if close else ""
+            guess = did_you_mean(short_source_name(source), names, BEFORE_HINT)
             raise NotFoundError(
                 f"no row of {corpus.dataset} is of the source {source}; its sources: "
                 f"{', '.join(sorted(there))}",

@@ -15,7 +15,6 @@ The name is a label. What a subset is stands in its digest: that of the canonica
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +39,7 @@ from openthoughts_cli.errors import (
 )
 from openthoughts_cli.events import Listener, Notice, silent
 from openthoughts_cli.store import directory_aside
+from openthoughts_cli.words import BEFORE_HINT, did_you_mean
 
 if TYPE_CHECKING:
     import polars
@@ -202,8 +202,7 @@ def load_subset(name_or_path: str, *, root: Path | None = None) -> Subset:
         if (place / METADATA).is_file():
             return _load(place)
     names = subset_names(root)
-    close = difflib.get_close_matches(name_or_path, names, n=1)
-    guess = f"did you mean {close[0]}? " if close else ""
+    guess = did_you_mean(name_or_path, names, BEFORE_HINT)
     known = f"those in {root}: {', '.join(names)}" if names else f"{root} holds none yet"
     raise NotFoundError(
         f"there is no subset {name_or_path}: {known}",

@@ -7,7 +7,6 @@ your own runs with `ot eval -b path/to/file.py:ClassName`; those shipped are nam
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import re
@@ -23,6 +22,7 @@ from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
 from openthoughts_cli.errors import ConfigError, NotFoundError, UsageError
 from openthoughts_cli.evals.prompts import fill_template, read_template
 from openthoughts_cli.problems.problem import Problem, ProblemSet
+from openthoughts_cli.words import did_you_mean
 
 __all__ = [
     "Benchmark",
@@ -192,9 +192,8 @@ def benchmark(name: str) -> Benchmark:
     if name == NLL:
         raise UsageError("nll is computed from held-out rows and has no prompts or answers")
     if name not in _SHIPPED:
-        close = difflib.get_close_matches(name, [*_SHIPPED, NLL], n=1)
         raise NotFoundError(
-            f"unknown benchmark {name!r}" + (f" (did you mean {close[0]}?)" if close else ""),
+            f"unknown benchmark {name!r}{did_you_mean(name, [*_SHIPPED, NLL])}",
             hint=f"choose from {', '.join(sorted([*_SHIPPED, NLL]))}, or give file.py:ClassName",
         )
     return _class_of(_SHIPPED[name])()

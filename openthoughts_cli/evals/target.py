@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import NamedTuple
 
 from openthoughts_cli.errors import NotFoundError, UsageError
 from openthoughts_cli.runs.layout import Checkpoint, RunDirectory
+from openthoughts_cli.words import did_you_mean
 
 __all__ = ["ALL", "Target", "targets_of"]
 
@@ -65,10 +65,8 @@ def _named(run: RunDirectory, usable: list[Checkpoint], name: str) -> Checkpoint
         if entry.name == name:
             return entry
     names = [entry.name for entry in usable]
-    close = difflib.get_close_matches(name, names, n=1)
-    guess = f" (did you mean {close[0]}?)" if close else ""
     raise NotFoundError(
-        f"{run.run_id} has no checkpoint {name!r}{guess}",
+        f"{run.run_id} has no checkpoint {name!r}{did_you_mean(name, names)}",
         hint=f"choose from {', '.join([*names, ALL])}",
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any
 from openthoughts_cli.errors import DataError, NotFoundError
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.store import read_lines, write_whole
+from openthoughts_cli.words import did_you_mean
 
 __all__ = ["Checkpoint", "RunDirectory", "find_run", "list_runs", "new_run_id"]
 
@@ -184,8 +184,7 @@ def find_run(name_or_path: str, *, root: Path | None = None) -> RunDirectory:
         if (place / "config.json").is_file():
             return RunDirectory(place)
     known = [run.run_id for run in list_runs(root)]
-    close = difflib.get_close_matches(name_or_path, known, n=1)
-    guess = f"; did you mean {close[0]}?" if close else ""
+    guess = did_you_mean(name_or_path, known, "; did you mean {}?")
     listed = (
         ", ".join(known[-8:]) if known else f"there are none under {root} yet (ot train makes one)"
     )

@@ -13,7 +13,7 @@ PACKAGE = "openthoughts_cli"
 
 # Lower never imports higher; rooms on one line may not import each other, except on the first.
 ORDER = (
-    ("errors", "events", "store", "places", "digests", "redaction", "config", "hub"),
+    ("errors", "events", "store", "places", "digests", "redaction", "words", "config", "hub"),
     ("chat",),
     ("problems",),
     ("data",),
