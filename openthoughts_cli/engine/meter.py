@@ -75,10 +75,23 @@ class Meter:
         self.reserved_usd = max(self.reserved_usd - reserved, 0.0)
         self.spent_usd += actual
 
-    def watch(
-        self, request: Awaitable[T], upper: float, actual: Callable[[T], float]
+    def pay(
+        self, upper: float, send: Callable[[], Awaitable[T]], actual: Callable[[T], float]
     ) -> Awaitable[T]:
-        """The request, settled when it ends. A failed one is counted at its upper bound."""
+        """Reserve `upper`, send the request, and settle it when it ends.
+
+        A request that fails on its way is counted at its upper bound; one that `send` refuses to
+        send at all costs nothing.
+
+        Raises:
+            BudgetError: `upper` does not fit; nothing was sent.
+        """
+        self.reserve(upper)
+        try:
+            request = send()
+        except BaseException:
+            self.settle(upper, 0.0)
+            raise
         return asyncio.ensure_future(self._watch(request, upper, actual))
 
     async def _watch(self, request: Awaitable[T], upper: float, actual: Callable[[T], float]) -> T:
@@ -107,13 +120,11 @@ class _MeteredTrainer:
 
     def forward(self, batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
         cost = self._train_cost(batch)
-        self._meter.reserve(cost)
-        return self._meter.watch(self._inner.forward(batch), cost, lambda _: cost)
+        return self._meter.pay(cost, lambda: self._inner.forward(batch), lambda _: cost)
 
     def forward_backward(self, batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
         cost = self._train_cost(batch)
-        self._meter.reserve(cost)
-        return self._meter.watch(self._inner.forward_backward(batch), cost, lambda _: cost)
+        return self._meter.pay(cost, lambda: self._inner.forward_backward(batch), lambda _: cost)
 
     def optim_step(self, params: AdamParams) -> Awaitable[OptimResult]:
         return self._inner.optim_step(params)
@@ -141,18 +152,16 @@ class _MeteredSampler:
         price = self._price
         # whether a prompt with n samples is billed once or n times is not published: count n
         upper = price.usd(prefill=len(prompt) * params.n, sample=params.n * params.max_tokens)
-        self._meter.reserve(upper)
 
         def actual(answers: tuple[Completion, ...]) -> float:
             tokens = sum(len(answer.tokens) for answer in answers)
             return price.usd(prefill=len(prompt) * params.n, sample=tokens)
 
-        return self._meter.watch(self._inner.sample(prompt, params), upper, actual)
+        return self._meter.pay(upper, lambda: self._inner.sample(prompt, params), actual)
 
     def logprobs(self, tokens: Sequence[int]) -> Awaitable[tuple[float | None, ...]]:
         cost = self._price.usd(prefill=len(tokens))
-        self._meter.reserve(cost)
-        return self._meter.watch(self._inner.logprobs(tokens), cost, lambda _: cost)
+        return self._meter.pay(cost, lambda: self._inner.logprobs(tokens), lambda _: cost)
 
 
 class _MeteredEngine:
