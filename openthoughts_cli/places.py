@@ -1,11 +1,11 @@
-"""Where things live on this machine: the cache, the subsets and the runs."""
+"""Where things live on this machine: the cache, the subsets, the runs and the sweeps."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["cache_dir", "index_dir", "runs_dir", "subsets_dir"]
+__all__ = ["cache_dir", "index_dir", "runs_dir", "subsets_dir", "sweeps_dir"]
 
 
 def cache_dir() -> Path:
@@ -32,3 +32,8 @@ def subsets_dir() -> Path:
 def runs_dir() -> Path:
     """The directory that holds runs by id: `$OT_RUNS`, else `./runs`."""
     return Path(os.environ.get("OT_RUNS", "runs")).expanduser()
+
+
+def sweeps_dir() -> Path:
+    """The directory that holds sweeps by name: `$OT_SWEEPS`, else `./sweeps`."""
+    return Path(os.environ.get("OT_SWEEPS", "sweeps")).expanduser()

@@ -56,6 +56,7 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("OT_RUNS", str(root / "runs"))
     monkeypatch.setenv("OT_SUBSETS", str(root / "subsets"))
     monkeypatch.setenv("OT_INDEX", str(root / "index"))
+    monkeypatch.setenv("OT_SWEEPS", str(root / "sweeps"))
 
 
 @dataclass(frozen=True, slots=True)
