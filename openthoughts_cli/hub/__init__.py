@@ -4,6 +4,7 @@
     patience.py   how often and how long a request is repeated, with the server's own wait
     cache.py      the layout of the hub's cache, which other programs share
     download.py   files fetched into it: resumed after cuts and kills, checked by digest
+    upload.py     files sent in one commit, and the hub asked what it then holds
 
 huggingface_hub is imported when a function is called. Its own `hf_hub_download` deletes a half
 fetched file, gives up on a reset connection, and sleeps as long as a server says; see
@@ -26,13 +27,17 @@ from openthoughts_cli.hub.session import (
     short_reason,
     why_unreachable,
 )
+from openthoughts_cli.hub.upload import Content, Repository, content_size, writable
 
 __all__ = [
     "OFFLINE_VARIABLES",
+    "Content",
     "Patience",
     "RemoteFile",
     "RepoCache",
+    "Repository",
     "access_steps",
+    "content_size",
     "endpoint",
     "fetch_files",
     "http_error",
@@ -44,4 +49,5 @@ __all__ = [
     "refuse_offline",
     "short_reason",
     "why_unreachable",
+    "writable",
 ]

@@ -51,7 +51,7 @@ class RepoCache:
     def remember(self, revision: str, commit: str) -> None:
         """Note what a branch or tag means, for a time without a network."""
         if revision != commit and self.commit(revision) != commit:
-            write_whole(self.home / "refs" / revision, commit)
+            write_whole(self.home / "refs" / revision, commit, shared=True)
 
     def blob(self, digest: str) -> Path:
         """Where a content lies, or will lie."""

@@ -32,7 +32,7 @@ from openthoughts_cli.events import (
 from openthoughts_cli.hub.cache import RepoCache
 from openthoughts_cli.hub.patience import Patience, patiently
 from openthoughts_cli.hub.session import endpoint, http_error, refuse_offline
-from openthoughts_cli.store import as_storage_errors
+from openthoughts_cli.store import as_storage_errors, put_in_place
 
 __all__ = ["RemoteFile", "fetch_files", "look_up", "read_tail"]
 
@@ -193,7 +193,7 @@ class _Job:
         for last in (False, True):
             self._grow(partial)
             if _is_content(partial, self.file.digest):
-                partial.replace(blob)
+                put_in_place(partial, blob)
                 return
             found = partial.stat().st_size
             partial.unlink()
