@@ -99,6 +99,11 @@ VERBS: dict[str, Verb] = {
         Verb("push", "openthoughts_cli.cli.push", "Upload a subset to the Hugging Face hub."),
         Verb("runs", "openthoughts_cli.cli.runs", "List and show runs."),
         Verb(
+            "doctor",
+            "openthoughts_cli.cli.doctor",
+            "Check this machine, its packages, keys and services.",
+        ),
+        Verb(
             "config",
             "openthoughts_cli.cli.config",
             "Show, start, describe and compare config files.",

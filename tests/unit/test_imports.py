@@ -23,7 +23,7 @@ ORDER = (
     ("training",),
     ("report",),
     ("sweeps",),
-    ("quickstart", "explorer"),
+    ("quickstart", "explorer", "doctor"),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
