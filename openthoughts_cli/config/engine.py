@@ -25,6 +25,10 @@ class EngineConfig(ConfigModel):
     base_url: str | None = None
     """Address of a Tinker-compatible server. Unset: `$TINKER_BASE_URL`, else the service."""
 
+    patience_minutes: float = label(120.0, gt=0)
+    """Tinker: how long a server that answers nothing at all is waited for. The run then fails and
+    can be resumed. A pause over billing or capacity is such a silence."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Local engine: where to compute. `auto`: the first GPU when there is one."""
 

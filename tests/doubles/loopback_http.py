@@ -1,21 +1,26 @@
 """A small HTTP/1.1 server on loopback, in a thread with an event loop of its own.
 
-Written by hand rather than with a framework, so that a test can later make it do what frameworks
-prevent: half a response, a reset, silence.
+Written by hand rather than with a framework, so that a test can make it do what frameworks
+prevent: half a response, the same response twice, a reset, silence, absence.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
-__all__ = ["Handler", "HttpRequest", "HttpResponse", "LoopbackServer", "json_response"]
+__all__ = ["Delivery", "Handler", "HttpRequest", "HttpResponse", "LoopbackServer", "json_response"]
 
 T = TypeVar("T")
+
+Delivery: TypeAlias = Literal["whole", "half", "nothing", "reset", "twice"]
+"""How a response reaches the client; all but `whole` and `twice` end the connection."""
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}
 
@@ -40,6 +45,7 @@ class HttpResponse:
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    delivery: Delivery = "whole"
 
     def encoded(self) -> bytes:
         reason = _REASONS.get(self.status, "Status")
@@ -69,6 +75,7 @@ class LoopbackServer:
         self._thread = threading.Thread(target=self._loop.run_forever, name="loopback", daemon=True)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._absences: set[asyncio.Task[None]] = set()
         self.url = ""
 
     def call(self, work: Coroutine[Any, Any, T], timeout_s: float = 30.0) -> T:
@@ -81,8 +88,26 @@ class LoopbackServer:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
-        host, port = self._server.sockets[0].getsockname()
-        self.url = f"http://{host}:{port}"
+        host, self._port = self._server.sockets[0].getsockname()
+        self.url = f"http://{host}:{self._port}"
+
+    def leave(self, seconds: float | None) -> None:
+        """Cut all connections and refuse new ones for that long (None: for good), as a server that
+        starts anew does. Call it in the server's loop."""
+        task = self._loop.create_task(self._be_away(seconds))
+        self._absences.add(task)
+        task.add_done_callback(self._absences.discard)
+
+    async def _be_away(self, seconds: float | None) -> None:
+        await self._stop_listening()
+        if seconds is not None:
+            await asyncio.sleep(seconds)
+            await self._listen()
+
+    async def come_back(self) -> None:
+        """Listen again at the same address, if it does not."""
+        if self._server is None:
+            await self._listen()
 
     def stop(self) -> None:
         self.call(self._hang_up())
@@ -91,12 +116,19 @@ class LoopbackServer:
         self._loop.close()
 
     async def _hang_up(self) -> None:
-        assert self._server is not None
-        self._server.close()
+        for absence in tuple(self._absences):
+            absence.cancel()
+        await asyncio.gather(*self._absences, return_exceptions=True)
+        await self._stop_listening()
+        await self._loop.shutdown_default_executor()
+
+    async def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         for task in tuple(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        await self._loop.shutdown_default_executor()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -105,15 +137,32 @@ class LoopbackServer:
         try:
             while (request := await _read_request(reader)) is not None:
                 response = await self._handler(request)
-                writer.write(response.encoded())
+                _deliver(response, writer)
                 await writer.drain()
-                if response.headers.get("connection") == "close":
+                closes = response.headers.get("connection") == "close"
+                if closes or response.delivery not in ("whole", "twice"):
                     break
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client went away, or the server stops
         finally:
             self._connections.discard(task)
             writer.close()
+
+
+def _deliver(response: HttpResponse, writer: asyncio.StreamWriter) -> None:
+    whole = response.encoded()
+    if response.delivery in ("whole", "twice"):
+        writer.write(whole)
+    if response.delivery == "twice":
+        writer.write(whole)
+    elif response.delivery == "half":
+        head = len(whole) - len(response.body)
+        writer.write(whole[: head + len(response.body) // 2] if response.body else whole[:-2])
+    elif response.delivery == "reset":
+        # Closing a socket that must not linger sends RST instead of FIN.
+        plain: socket.socket = writer.get_extra_info("socket")
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
 
 
 async def _read_request(reader: asyncio.StreamReader) -> HttpRequest | None:

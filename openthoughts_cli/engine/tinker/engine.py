@@ -1,6 +1,7 @@
 """The Tinker service, or a server that speaks its API, behind the port.
 
-The SDK chunks, retries, backs off and pauses by itself; nothing here adds to that. Its own
+The SDK chunks, retries, backs off and pauses by itself; all that is added is an end to waiting for
+a server that is silent (`engine.patience_minutes`). Its own
 telemetry (which carries error texts and tracebacks, and delays every failure until it is sent) is
 switched off unless `TINKER_TELEMETRY` says otherwise.
 """
@@ -8,9 +9,11 @@ switched off unless `TINKER_TELEMETRY` says otherwise.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import threading
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import httpx
 import tinker
@@ -23,6 +26,7 @@ from openthoughts_cli.engine.tinker.failures import SDK_ERRORS, as_ot_error
 from openthoughts_cli.engine.tinker.futures import Answer, received
 from openthoughts_cli.engine.tinker.models import find_served, served_models
 from openthoughts_cli.engine.tinker.notices import SdkNotices
+from openthoughts_cli.engine.tinker.patience import Patience
 from openthoughts_cli.engine.tinker.sampler import TinkerSampler
 from openthoughts_cli.engine.tinker.trainer import TinkerTrainer
 from openthoughts_cli.errors import AuthError, ModelError, NetworkError, OtError
@@ -33,6 +37,8 @@ __all__ = ["TinkerEngine"]
 T = TypeVar("T")
 
 _REACH_TIMEOUT_S = 10.0
+_REACH_TRIES = 3
+_REACH_AGAIN_S = 0.7
 _CLOSE_TIMEOUT_S = 20.0
 
 
@@ -62,6 +68,7 @@ class TinkerEngine:
             )
         os.environ.setdefault("TINKER_TELEMETRY", "0")
         self.base_url = resolve_base_url(config.base_url)
+        self._patience_s = config.patience_minutes * 60
         self._listener = listener
         self._notices = SdkNotices(listener)
         self._service = tinker.ServiceClient(
@@ -101,8 +108,11 @@ class TinkerEngine:
         if self._served is None:
             self._notices.attach()
             await self._reach()
-            client = await self._blocking(lambda: tinker.RestClient(base_url=self.base_url))
-            self._served = served_models(await received(client.get_server_capabilities()))
+            patience = self._patience("what the server serves")
+            client = await self._blocking(
+                lambda: tinker.RestClient(base_url=self.base_url), patience
+            )
+            self._served = served_models(await received(client.get_server_capabilities(), patience))
         return self._served
 
     async def _describe(self, model: str, train: bool) -> ModelInfo:
@@ -110,6 +120,7 @@ class TinkerEngine:
 
     async def _create_trainer(self, model: str, lora: LoraSpec) -> TinkerTrainer:
         info = find_served(await self._models(), model, train=True)
+        patience = self._patience("training")
         pending = await self._blocking(
             lambda: self._service.create_lora_training_client(
                 base_model=model,
@@ -118,20 +129,23 @@ class TinkerEngine:
                 train_mlp=lora.mlp,
                 train_attn=lora.attn,
                 train_unembed=lora.unembed,
-            )
+            ),
+            patience,
         )
-        return TinkerTrainer(await received(pending), info)
+        return TinkerTrainer(await received(pending, patience), info, patience)
 
     async def _resume_trainer(self, state_path: str) -> TinkerTrainer:
         _check_path(state_path)
         served = await self._models()
+        patience = self._patience("training")
         pending = await self._blocking(
-            lambda: self._service.create_training_client_from_state_with_optimizer(state_path)
+            lambda: self._service.create_training_client_from_state_with_optimizer(state_path),
+            patience,
         )
-        client = await received(pending)
+        client = await received(pending, patience)
         info = client.get_info()
         name = info.model_data.model_name or info.model_name or ""
-        return TinkerTrainer(client, find_served(served, name, train=True))
+        return TinkerTrainer(client, find_served(served, name, train=True), patience)
 
     async def _create_sampler(self, model: str | None, path: str | None) -> TinkerSampler:
         served = await self._models()
@@ -139,32 +153,55 @@ class TinkerEngine:
             _check_path(path)
         if model is not None:
             find_served(served, model, sample=True)
+        patience = self._patience("sampling")
         pending = await self._blocking(
-            lambda: self._service.create_sampling_client(model_path=path, base_model=model)
+            lambda: self._service.create_sampling_client(model_path=path, base_model=model),
+            patience,
         )
-        client = await received(pending)
-        return TinkerSampler(client, find_served(served, client.get_base_model(), sample=True))
+        client = await received(pending, patience)
+        info = find_served(served, client.get_base_model(), sample=True)
+        return TinkerSampler(client, info, patience)
 
-    async def _blocking(self, call: Callable[[], T]) -> T:
-        """A call of the SDK that may open its session, and so block, first."""
-        try:
-            return await asyncio.to_thread(call)
-        except SDK_ERRORS as error:
-            raise as_ot_error(error) from error
+    def _patience(self, what: str) -> Patience:
+        return Patience(self._patience_s, what=what, listener=self._listener)
+
+    async def _blocking(self, call: Callable[[], T], patience: Patience) -> T:
+        """A call of the SDK that may open its session, and so block, first.
+
+        In a thread that nobody waits for at the end, unlike those of `asyncio.to_thread`.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            try:
+                result = call()
+            except SDK_ERRORS as error:
+                _hand_over(loop, done, None, as_ot_error(error))
+            else:
+                _hand_over(loop, done, result, None)
+
+        threading.Thread(target=work, name="tinker", daemon=True).start()
+        await patience.wait_for(done)
+        return done.result()
 
     async def _reach(self) -> None:
         """Refuse within seconds what the SDK would retry for minutes: an unreachable server."""
         if self._reached:
             return
-        try:
-            async with httpx.AsyncClient(timeout=_REACH_TIMEOUT_S) as client:
-                await client.get(f"{self.base_url}/api/v1/healthz")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NetworkError(
-                f"the Tinker server at {self.base_url} cannot be reached: "
-                f"{str(error) or type(error).__name__}",
-                hint="check the network and TINKER_BASE_URL; `--engine local` needs neither",
-            ) from error
+        for tries_left in reversed(range(_REACH_TRIES)):
+            try:
+                async with httpx.AsyncClient(timeout=_REACH_TIMEOUT_S / _REACH_TRIES) as client:
+                    await client.get(f"{self.base_url}/api/v1/healthz")
+                break
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                if not tries_left:
+                    raise NetworkError(
+                        f"the Tinker server at {self.base_url} cannot be reached: "
+                        f"{str(error) or type(error).__name__}",
+                        hint="check the network and TINKER_BASE_URL; `--engine local` needs neither",
+                    ) from error
+                await asyncio.sleep(_REACH_AGAIN_S)
         self._reached = True
 
     async def close(self) -> None:
@@ -175,10 +212,11 @@ class TinkerEngine:
         if self._closed:
             return
         self._closed = True
-        ended = Answer(received(self._service.close(status)))
+        patience = Patience(min(_CLOSE_TIMEOUT_S, self._patience_s), what="the session's end")
+        ended = Answer(received(self._service.close(status), patience))
         try:
-            await asyncio.wait_for(ended, _CLOSE_TIMEOUT_S)
-        except (TimeoutError, OtError):
+            await ended
+        except OtError:
             # What was done is kept either way; the server ends a silent session by itself.
             self._listener(
                 Notice("the Tinker server was not told that the session is over", "warning")
@@ -196,6 +234,27 @@ class TinkerEngine:
             await self._close("errored")
         else:
             await self._close("interrupted")
+
+
+def _hand_over(
+    loop: asyncio.AbstractEventLoop,
+    done: asyncio.Future[T],
+    result: T | None,
+    error: OtError | None,
+) -> None:
+    """Settle `done` from another thread."""
+
+    def settle() -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+            done.exception()  # the waiter may have lost its patience
+        else:
+            done.set_result(cast("T", result))
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(settle)
 
 
 def _check_path(path: str) -> None:

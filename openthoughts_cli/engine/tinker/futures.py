@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from openthoughts_cli.engine.tinker.patience import Patience
+from openthoughts_cli.errors import OtError
+
 if TYPE_CHECKING:
     from tinker import APIFuture
 
-__all__ = ["Answer", "answered", "received"]
+__all__ = ["Answer", "Requests", "received"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -38,23 +42,70 @@ def _heard(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-def answered(future: APIFuture[S], read: Callable[[S], T]) -> Answer[T]:
-    """The answer that `read` makes of the SDK's result. The request is already on its way."""
+class Requests:
+    """The requests of one client, and what becomes of them.
 
-    async def work() -> T:
-        return read(await received(future))
+    Args:
+        patience: how long a silent server is waited for.
+        in_order: the server does them strictly one after another. After one that failed it may wait
+            for its place to be filled for ever, and weights that lack a request are not those of
+            the run: all later ones fail with the same error at once, and none is sent any more.
+    """
 
-    return Answer(work())
+    def __init__(self, patience: Patience, *, in_order: bool) -> None:
+        self._patience = patience
+        self._in_order = in_order
+        self._numbers = itertools.count()
+        self._failed: tuple[int, OtError] | None = None
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def refuse_if_failed(self) -> None:
+        """Call before a request is handed to the SDK. Raises the error of the one that failed."""
+        if self._failed is not None:
+            raise self._failed[1]
+
+    def answered(self, future: APIFuture[S], read: Callable[[S], T]) -> Answer[T]:
+        """The answer that `read` makes of the SDK's result. The request is already on its way."""
+        number = next(self._numbers)
+
+        async def work() -> T:
+            try:
+                return read(await self._received(future, number))
+            except OtError as error:
+                if self._in_order:
+                    self._fail(number, error)
+                raise
+
+        return Answer(work())
+
+    async def _received(self, future: APIFuture[S], number: int) -> S:
+        finished, done = _heard_of(future)
+        while not done.done():
+            if self._failed is not None and self._failed[0] < number:
+                raise self._failed[1]
+            await self._patience.wait_for(done, self._failure)
+        return _result(finished)
+
+    def _fail(self, number: int, error: OtError) -> None:
+        if self._failed is None or number < self._failed[0]:
+            self._failed = (number, error)
+            heard, self._failure = self._failure, asyncio.get_running_loop().create_future()
+            heard.set_result(None)
 
 
-async def received(future: APIFuture[S]) -> S:
+async def received(future: APIFuture[S], patience: Patience) -> S:
     """The SDK's result, awaited without a string by which the request could be cancelled.
 
     Raises:
         OtError: the failure in this project's terms.
     """
-    from openthoughts_cli.engine.tinker.failures import as_ot_error
+    finished, done = _heard_of(future)
+    await patience.wait_for(done)
+    return _result(finished)
 
+
+def _heard_of(future: APIFuture[S]) -> tuple[Future[S], asyncio.Future[None]]:
+    """The SDK's own future, and one of this loop that tells when it is done."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -64,7 +115,12 @@ async def received(future: APIFuture[S]) -> S:
 
     finished = future.future()
     finished.add_done_callback(tell)
-    await done
+    return finished, done
+
+
+def _result(finished: Future[S]) -> S:
+    from openthoughts_cli.engine.tinker.failures import as_ot_error
+
     if finished.cancelled():
         raise as_ot_error(asyncio.CancelledError())
     error = finished.exception()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import tinker
 
 from openthoughts_cli.engine.base import Completion, ModelInfo, SamplingParams
-from openthoughts_cli.engine.tinker.futures import answered
+from openthoughts_cli.engine.tinker.futures import Requests
+from openthoughts_cli.engine.tinker.patience import Patience
 from openthoughts_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ class TinkerSampler:
     """Frozen weights. The n answers of a prompt are one request: equal seeds on repeated requests
     may give equal answers."""
 
-    def __init__(self, client: tinker.SamplingClient, model: ModelInfo) -> None:
+    def __init__(self, client: tinker.SamplingClient, model: ModelInfo, patience: Patience) -> None:
         self.model = model
         self._client = client
+        self._requests = Requests(patience, in_order=False)
 
     def sample(
         self, prompt: Sequence[int], params: SamplingParams
@@ -40,12 +42,12 @@ class TinkerSampler:
         request = self._client.sample(
             tinker.ModelInput.from_ints(list(prompt)), num_samples=params.n, sampling_params=sent
         )
-        return answered(request, _read)
+        return self._requests.answered(request, _read)
 
     def logprobs(self, tokens: Sequence[int]) -> Awaitable[tuple[float | None, ...]]:
         self._room(tokens, 0)
         request = self._client.compute_logprobs(tinker.ModelInput.from_ints(list(tokens)))
-        return answered(request, tuple)
+        return self._requests.answered(request, tuple)
 
     def _room(self, tokens: Sequence[int], least: int) -> int:
         """The tokens that the context leaves for an answer."""

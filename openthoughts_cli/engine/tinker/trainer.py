@@ -17,7 +17,8 @@ from openthoughts_cli.engine.base import (
     ModelInfo,
     OptimResult,
 )
-from openthoughts_cli.engine.tinker.futures import answered
+from openthoughts_cli.engine.tinker.futures import Requests
+from openthoughts_cli.engine.tinker.patience import Patience
 from openthoughts_cli.errors import EngineError, ModelError
 
 if TYPE_CHECKING:
@@ -30,21 +31,28 @@ _PLACE_TIMEOUT_S = 60.0
 
 
 class TinkerTrainer:
-    """Each method hands its request to the SDK at the call; the SDK keeps their order."""
+    """Each method hands its request to the SDK at the call; the SDK keeps their order.
 
-    def __init__(self, client: tinker.TrainingClient, model: ModelInfo) -> None:
+    After a request that failed no other is sent: see `futures.Requests`.
+    """
+
+    def __init__(self, client: tinker.TrainingClient, model: ModelInfo, patience: Patience) -> None:
         self.model = model
         self._client = client
+        self._requests = Requests(patience, in_order=True)
 
     def forward(self, batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
         data = self._checked(batch)
-        return answered(self._client.forward(_sent(data), _LOSS), _reader(data))
+        return self._requests.answered(self._client.forward(_sent(data), _LOSS), _reader(data))
 
     def forward_backward(self, batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
         data = self._checked(batch)
-        return answered(self._client.forward_backward(_sent(data), _LOSS), _reader(data))
+        return self._requests.answered(
+            self._client.forward_backward(_sent(data), _LOSS), _reader(data)
+        )
 
     def optim_step(self, params: AdamParams) -> Awaitable[OptimResult]:
+        self._requests.refuse_if_failed()
         sent = tinker.AdamParams(
             learning_rate=params.learning_rate,
             beta1=params.beta1,
@@ -53,17 +61,19 @@ class TinkerTrainer:
             weight_decay=params.weight_decay,
             grad_clip_norm=params.grad_clip_norm,
         )
-        return answered(self._client.optim_step(sent), _read_step)
+        return self._requests.answered(self._client.optim_step(sent), _read_step)
 
     def save_state(self, name: str, *, ttl_s: int | None = None) -> Awaitable[str]:
-        return answered(
+        self._requests.refuse_if_failed()
+        return self._requests.answered(
             self._client.save_state(name, ttl_seconds=ttl_s), lambda response: response.path
         )
 
     def save_sampler(self, name: str, *, ttl_s: int | None = None) -> Awaitable[str]:
+        self._requests.refuse_if_failed()
         request = self._client.save_weights_for_sampler(name, ttl_seconds=ttl_s)
         self._place_taken()
-        return answered(request, lambda response: response.path)
+        return self._requests.answered(request, lambda response: response.path)
 
     def _place_taken(self) -> None:
         """Wait (microseconds) until the SDK's loop has begun what was handed to it so far.
@@ -85,6 +95,7 @@ class TinkerTrainer:
         """The batch, refused before it takes a place in the order if the server would refuse it."""
         if not batch:
             raise ValueError("an empty batch")
+        self._requests.refuse_if_failed()
         longest = max(datum.input_tokens.size for datum in batch)
         if longest > self.model.context_tokens:
             raise ModelError(
