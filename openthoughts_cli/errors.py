@@ -29,6 +29,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from openthoughts_cli.redaction import redact
+
 __all__ = [
     "AuthError",
     "BrokenFileError",
@@ -60,15 +62,18 @@ class OtError(Exception):
     Args:
         message: one sentence: what is wrong and where (file:line, key, flag).
         hint: what to do about it; printed on a line of its own.
+
+    Both may quote a server or a library, and both go into logs, so secrets are taken out at once.
     """
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "failed"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = redact(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = redact(hint) if hint else hint
 
 
 class UsageError(OtError):

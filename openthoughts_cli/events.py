@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from openthoughts_cli.redaction import redact
+
 __all__ = [
     "CheckpointSaved",
     "EvalDone",
@@ -36,10 +38,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Notice(Event):
-    """Something a person should know: a fallback taken, rows dropped, a risk."""
+    """Something a person should know: a fallback taken, rows dropped, a risk.
+
+    It may quote a server or a library, and it is logged, so secrets are taken out at once.
+    """
 
     text: str
     level: Literal["info", "warning"] = "info"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", redact(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +158,13 @@ class EvalDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunFinished(Event):
-    """The run ended: done, interrupted, failed, or stopped by the money limit."""
+    """The run ended: done, interrupted, failed (`reason` says why), or by the money limit."""
 
     run_id: str
     status: Literal["done", "interrupted", "failed", "budget"]
     steps: int
     seconds: float
+    reason: str = ""
 
 
 Listener: TypeAlias = Callable[[Event], None]

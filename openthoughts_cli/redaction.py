@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote
 
 __all__ = ["redact"]
 
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL", re.IGNORECASE)
 _SECRET_FORM = re.compile(
     r"\b(?:tml-|hf_|sk-|wandb_v1_)[A-Za-z0-9_\-]{6,}"
     r"|\beyJ[\w\-]{4,}(?:\.[\w\-]+)*"  # a JSON web token
-    r"|\b[0-9a-f]{40}\b"  # a W&B key (and a git commit, which nobody misses here)
+    r"|(?<![\w@/])[0-9a-f]{40}\b"  # a W&B key; a git commit stands behind "@" or "/"
 )
-_USERINFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
+_IN_QUERY = re.compile(
+    r"(?<=[?&])((?:[\w\-]*(?:token|key|secret|password|signature|credential))=)[^&\s\"'<>]+",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(r"\b((?:bearer|basic)\s+)[\w\-.~+/=]{6,}", re.IGNORECASE)
 _SHORTEST_SECRET = 6
+_HARMLESS = re.compile(r"true|false|enabled|disabled|\d{1,6}", re.IGNORECASE)
 
 
 def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """Take secrets out of `text`: values of variables named like one, what looks like one, and the
-    user and password of an address."""
-    for name, value in (os.environ if environ is None else environ).items():
-        if len(value) >= _SHORTEST_SECRET and _SECRET_NAME.search(name):
-            text = text.replace(value, f"<{name}>")
-    return _USERINFO.sub("<secret>", _SECRET_FORM.sub("<secret>", text))
+    """Take secrets out of `text`.
+
+    Taken out are: values of variables named like a secret, as they are and as they stand in a URL
+    or in JSON; what has the form of a known kind of key; the user and password of an address; the
+    secret parameters of its query; and what follows `Bearer` or `Basic`.
+    """
+    for form, name in _known_secrets(os.environ if environ is None else environ):
+        text = text.replace(form, f"<{name}>")
+    text = _USERINFO.sub("<secret>", _SECRET_FORM.sub("<secret>", text))
+    return _HEADER.sub(r"\1<secret>", _IN_QUERY.sub(r"\1<secret>", text))
+
+
+def _known_secrets(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each form of each secret value with its variable; the longest first, since one may hold another."""
+    found = {
+        form: name
+        for name, value in environ.items()
+        if len(value) >= _SHORTEST_SECRET
+        and _SECRET_NAME.search(name)
+        and not _HARMLESS.fullmatch(value)
+        for form in _forms(value)
+    }
+    return sorted(found.items(), key=lambda entry: -len(entry[0]))
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    yield quote(value, safe="", errors="replace")
+    yield json.dumps(value)[1:-1]

@@ -2,7 +2,11 @@
 
 Two rules keep every reader safe from a kill at any moment: a finished item is one appended line
 (a torn last line is owed work), and a file or directory that must be whole is written beside its
-place, flushed, and renamed into it.
+place, flushed, and renamed into it. No other module opens a file for writing, but for a few that
+write inside a directory of `directory_aside`; tests/hostile/test_code_rules.py names them.
+
+What is written holds questions, answers and the words of services, so it is for its owner alone,
+whatever the umask: files 0600, directories 0700. `shared=True` is for what others should read too.
 """
 
 from __future__ import annotations
@@ -23,7 +27,17 @@ from typing import Any
 
 from openthoughts_cli.errors import StorageError
 
-__all__ = ["append_line", "as_storage_errors", "directory_aside", "read_lines", "write_whole"]
+__all__ = [
+    "append_line",
+    "as_storage_errors",
+    "directory_aside",
+    "make_directory",
+    "put_in_place",
+    "read_lines",
+    "write_whole",
+]
+
+_PRIVATE_FILE, _PRIVATE_DIRECTORY = 0o600, 0o700
 
 
 def _storage_error(error: OSError, path: Path) -> StorageError:
@@ -62,14 +76,38 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """
     line = json.dumps(record, ensure_ascii=False, allow_nan=False, default=str) + "\n"
     with as_storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
+        make_directory(path.parent)
+        with open(path, "a+b", opener=_open_private) as file:
             if file.seek(0, os.SEEK_END) > 0:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
                     file.write(b"\n")
-            file.write(line.encode())
+            file.write(_utf8(line))
             file.flush()
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, _PRIVATE_FILE)
+
+
+def _utf8(text: str) -> bytes:
+    """As UTF-8. A lone surrogate, such as an odd byte of a command line, becomes `\\udcff`: in JSON
+    that is the same character."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def make_directory(path: Path, *, shared: bool = False) -> None:
+    """Make a directory, and those above it, for its owner alone; one that exists is left as it is.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with as_storage_errors(path):
+        if not shared:
+            missing = [place for place in (path, *path.parents) if not place.exists()]
+            for place in reversed(missing):
+                place.mkdir(_PRIVATE_DIRECTORY, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -83,58 +121,95 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     for raw in path.read_bytes().splitlines():
         try:
             record = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: "[[[[[..." of thousands
             continue
         if isinstance(record, dict):
             records.append(record)
     return records
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, *, shared: bool = False) -> None:
     """Replace `path` by `content` in one step: readers see the old file or the new one.
+
+    `shared`: others may read it as the umask says; without, its owner alone.
 
     Raises:
         StorageError: nothing was changed.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = _utf8(content) if isinstance(content, str) else content
+    make_directory(path.parent, shared=shared)
     with as_storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         aside = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.chmod(0o644)
-            aside.replace(path)
+            if shared:
+                aside.chmod(0o666 & ~_umask())
+            put_in_place(aside, path)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
 
 
+def put_in_place(aside: Path, path: Path) -> None:
+    """Flush the finished file `aside` to the disk and rename it to `path`, in the same directory.
+
+    Raises:
+        OSError: nothing was changed at `path`.
+    """
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    aside.replace(path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Let the names in a directory survive a loss of power, where the file system can promise it."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _umask() -> int:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        status = ""
+    for line in status.splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    mask = os.umask(0o077)  # no other way to ask; closed, not open, while it is changed
+    os.umask(mask)
+    return mask
+
+
 @contextlib.contextmanager
-def directory_aside(place: Path, *, replace: bool = False) -> Generator[Path]:
+def directory_aside(place: Path, *, replace: bool = False, shared: bool = False) -> Generator[Path]:
     """A fresh directory beside `place` that becomes `place` when the block ends well.
 
     When the block raises, the directory is removed and `place` is as it was. With `replace` an
     existing `place` is exchanged in one step and then deleted (two steps where the system knows no
     exchange); without it, an existing `place` is an error. What a killed process left is removed.
+    `shared`: others may read it as the umask says; without, its owner alone.
 
     Raises:
         StorageError: the directory could not be made, written or renamed.
     """
+    make_directory(place.parent, shared=shared)
     with as_storage_errors(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
         _sweep(place)
         prefix = f".{place.name}.partial-{_host()}-{os.getpid()}-"
         aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=prefix))
-        aside.chmod(0o755)
     try:
         with as_storage_errors(place):
             yield aside
-            _sync_tree(aside)
+            _finish_tree(aside, shared=shared)
             _swap_in(aside, place, replace=replace)
+            _sync_directory(place.parent)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -163,9 +238,18 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _sync_tree(root: Path) -> None:
-    for path in root.rglob("*"):
-        if path.is_file():
+def _finish_tree(root: Path, *, shared: bool) -> None:
+    """Give all that is in `root` its rights, and flush it to the disk."""
+    if shared:
+        root.chmod(0o777 & ~_umask())
+    for path in (root, *root.rglob("*")):
+        if path.is_symlink():
+            continue
+        if not shared:
+            path.chmod(_PRIVATE_DIRECTORY if path.is_dir() else _PRIVATE_FILE)
+        if path.is_dir():
+            _sync_directory(path)
+        else:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
 

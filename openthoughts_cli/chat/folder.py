@@ -142,7 +142,7 @@ def kept_folder(name: str, fill: Callable[[Path], None]) -> Path:
         home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / f".{name}.lock"):
         if not place.is_dir():
-            with directory_aside(place) as aside:
+            with directory_aside(place, shared=True) as aside:
                 fill(aside)
     return place
 

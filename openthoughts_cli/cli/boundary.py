@@ -30,7 +30,11 @@ __all__ = ["run"]
 INTERRUPTED = 130
 
 _SYSTEM = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE}
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ELOOP, errno.ENAMETOOLONG),
+        *(errno.EISDIR, errno.ENOTDIR, errno.ETXTBSY, errno.ESTALE),
+    }
 )
 """What the system refuses for reasons of its own, whatever ot does."""
 

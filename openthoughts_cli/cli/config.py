@@ -93,7 +93,7 @@ def init(
         return
     if output.exists() and not force:
         raise ConflictError(f"{output} exists", hint="choose another name, or --force")
-    write_whole(output, text)
+    write_whole(output, text, shared=True)
     console.note(f"wrote {output}")
 
 

@@ -1,4 +1,4 @@
-"""Crash files: the traceback of a bug, kept for a report, with secrets taken out."""
+"""Crash files: the traceback of a bug, kept for a report, with secrets taken out, for its owner alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import sys
 import traceback
 from pathlib import Path
 
+from openthoughts_cli.errors import StorageError
 from openthoughts_cli.places import cache_dir
 from openthoughts_cli.redaction import redact
+from openthoughts_cli.store import write_whole
 
 __all__ = ["crashes_dir", "write_crash_file"]
 
@@ -34,8 +36,8 @@ def write_crash_file(error: BaseException, args: list[str]) -> str:
     ]
     path = crashes_dir() / f"{now:%Y%m%d-%H%M%S}-{os.getpid()}.txt"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(redact("\n".join(lines)), encoding="utf-8")
-    except OSError as problem:
-        return f"no file, since {path.parent} cannot be written ({problem.strerror})"
+        write_whole(path, redact("\n".join(lines)))
+    except StorageError as problem:
+        why = getattr(problem.__cause__, "strerror", None) or problem.message
+        return f"no file, since {path.parent} cannot be written ({why})"
     return str(path)

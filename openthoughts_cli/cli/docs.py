@@ -1,4 +1,4 @@
-"""Make the generated pages: docs/cli.md, docs/config.md and docs/schema/*.json.
+"""Make the generated pages: docs/cli.md, docs/config.md, docs/errors.md and docs/schema/*.json.
 
     python -m openthoughts_cli.cli.docs [FOLDER]        # FOLDER: docs
 
@@ -17,6 +17,7 @@ from typing import Any
 import typer
 
 from openthoughts_cli.cli.app import VERBS, load_verb
+from openthoughts_cli.cli.error_page import error_page
 from openthoughts_cli.config import schema, text
 from openthoughts_cli.config.json_schema import json_schema
 from openthoughts_cli.store import write_whole
@@ -50,7 +51,11 @@ Completion for bash, zsh and fish: `ot --install-completion`.
 
 def pages() -> dict[str, str]:
     """All generated files by their path below docs/."""
-    made = {"cli.md": cli_page(), "config.md": text.reference_page()}
+    made = {
+        "cli.md": cli_page(),
+        "config.md": text.reference_page(),
+        "errors.md": error_page(),
+    }
     for verb in schema.VERBS:
         made[f"schema/{verb}.json"] = (
             json.dumps(json_schema(verb), indent=2, ensure_ascii=False) + "\n"
@@ -101,7 +106,7 @@ def main(arguments: list[str]) -> int:
     """Write the pages below the folder given, or below docs/."""
     folder = Path(arguments[0]) if arguments else Path("docs")
     for name, content in pages().items():
-        write_whole(folder / name, content)
+        write_whole(folder / name, content, shared=True)
     return 0
 
 

@@ -28,7 +28,7 @@ from openthoughts_cli.data.tabulate import tabulate
 from openthoughts_cli.data.tokens import TokenCounter
 from openthoughts_cli.errors import BrokenFileError, DataError, IntegrityError, OtError
 from openthoughts_cli.events import Listener, StageDone, StageProgress, StageStarted, silent
-from openthoughts_cli.store import as_storage_errors
+from openthoughts_cli.store import as_storage_errors, make_directory
 
 __all__ = ["build_index"]
 
@@ -95,8 +95,7 @@ def build_index(
         _Task(state.part, state.identity, index.directory, {**labels, "ot_file": state.part.name})
         for state in owed
     ]
-    with as_storage_errors(index.directory):
-        index.directory.mkdir(parents=True, exist_ok=True)
+    make_directory(index.directory)
     started = time.monotonic()
     total = sum(task.part.rows for task in tasks)
     listener(StageStarted(_STAGE, total, "rows"))

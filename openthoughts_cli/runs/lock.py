@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from openthoughts_cli.errors import ConflictError
 from openthoughts_cli.runs.layout import RunDirectory
-from openthoughts_cli.store import as_storage_errors, write_whole
+from openthoughts_cli.store import as_storage_errors, make_directory, write_whole
 
 __all__ = ["locked"]
 
@@ -23,8 +23,7 @@ def locked(run: RunDirectory) -> Generator[None]:
     Raises:
         ConflictError: another process holds it, with its pid and host.
     """
-    with as_storage_errors(run.path):
-        run.path.mkdir(parents=True, exist_ok=True)
+    make_directory(run.path)
     owner = run.path / ".owner"
     lock = FileLock(run.lock_path, timeout=0)
     try:

@@ -6,6 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from openthoughts_cli.config.engine import EngineConfig
+from openthoughts_cli.errors import OtError
+from openthoughts_cli.events import Notice
 from openthoughts_cli.redaction import redact
 
 
@@ -37,3 +39,36 @@ def test_an_address_with_credentials_is_refused_since_it_would_be_recorded(url: 
     with pytest.raises(ValidationError, match="TINKER_API_KEY"):
         EngineConfig(base_url=url)
     assert EngineConfig(base_url="http://host:1/a@b").base_url == "http://host:1/a@b"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("http://me:p@ss@host/x", "http://<secret>@host/x"),
+        ("GET /a?x=1&access_token=abc&y=2", "GET /a?x=1&access_token=<secret>&y=2"),
+        ("?X-Amz-Signature=0a1b", "?X-Amz-Signature=<secret>"),
+        ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer <secret>"),
+        (f"no revision org/data@{'a1' * 20}", f"no revision org/data@{'a1' * 20}"),
+    ],
+)
+def test_secrets_in_addresses_and_headers_are_taken_out(text: str, clean: str) -> None:
+    assert redact(text, {}) == clean
+
+
+def test_a_secret_is_found_as_it_stands_in_a_url_or_in_json() -> None:
+    environ = {"MY_TOKEN": 'a/b "c"', "MY_KEY": 'a/b "c" and more'}
+    for form in ('a/b "c"', "a%2Fb%20%22c%22", 'a/b \\"c\\"'):
+        assert redact(f"it was {form}.", environ) == "it was <MY_TOKEN>."
+    assert redact('a/b "c" and more', environ) == "<MY_KEY>"
+
+
+def test_settings_that_are_named_like_secrets_do_not_garble_text() -> None:
+    environ = {"TOKENIZERS_PARALLELISM": "disabled", "KEY_LENGTH": "4096"}
+    assert redact("disabled at 4096", environ) == "disabled at 4096"
+
+
+def test_errors_and_notices_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "open-sesame")
+    error = OtError("the server said open-sesame", hint="not open-sesame")
+    assert "open-sesame" not in f"{error} {error.message} {error.hint} {error.args}"
+    assert Notice("open-sesame").text == "<HF_TOKEN>"

