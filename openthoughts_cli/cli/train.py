@@ -116,6 +116,7 @@ def _attach(console: Console, name: str, others: Mapping[str, Any]) -> None:
     from openthoughts_cli.errors import UsageError
     from openthoughts_cli.runs.follow import follow
     from openthoughts_cli.runs.layout import find_run
+    from openthoughts_cli.runs.log import how_it_ended
 
     if others:
         raise UsageError(
@@ -125,8 +126,11 @@ def _attach(console: Console, name: str, others: Mapping[str, Any]) -> None:
     run = find_run(name)
     with open_train_view(console, foot="Ctrl-C leaves; the run goes on") as listener:
         status = follow(run, listener)
-    record = {"run": run.run_id, "directory": str(run.path), "status": status}
-    console.report("attach", record, lambda: f"{run.run_id}: {status}")
+    reason = how_it_ended(run)[1] if status == "failed" else ""
+    record = {"run": run.run_id, "directory": str(run.path), "status": status, "reason": reason}
+    console.report(
+        "attach", record, lambda: f"{run.run_id}: {status}" + (f": {reason}" if reason else "")
+    )
 
 
 def _refuse_config_with_resume() -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "RunLog",
     "eval_line",
     "eval_metrics",
+    "how_it_ended",
     "next_attempt",
     "run_status",
     "spent_usd",
@@ -153,10 +154,15 @@ def _is_number(value: Any) -> bool:
 
 def run_status(run: RunDirectory) -> str:
     """`done`, `interrupted`, `failed`, `budget`, or `unfinished` when the log just stops."""
-    status = "unfinished"
+    return how_it_ended(run)[0]
+
+
+def how_it_ended(run: RunDirectory) -> tuple[str, str]:
+    """The status of a run, and why it is that, where the log says so."""
+    ended = ("unfinished", "")
     for line in read_lines(run.events_path):
         if line.get("event") == "run_finished":
-            status = str(line.get("status"))
+            ended = (str(line.get("status")), str(line.get("reason") or ""))
         elif line.get("event") == "run_started":
-            status = "unfinished"
-    return status
+            ended = ("unfinished", "")
+    return ended

@@ -7,7 +7,7 @@ from typing import Any
 
 from openthoughts_cli.errors import DataError
 from openthoughts_cli.runs.layout import RunDirectory
-from openthoughts_cli.runs.log import eval_metrics, run_status, step_metrics
+from openthoughts_cli.runs.log import eval_metrics, how_it_ended, step_metrics
 
 __all__ = ["EvalSummary", "RunSummary", "summarise"]
 
@@ -26,7 +26,8 @@ class EvalSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a table of runs shows. `problem` is set when the run's own files are damaged."""
+    """What a table of runs shows. `reason` says why a run failed; `problem` is set when the run's
+    own files are damaged."""
 
     run_id: str
     path: str
@@ -44,6 +45,7 @@ class RunSummary:
     evals: tuple[EvalSummary, ...]
     checkpoints: int
     problem: str = ""
+    reason: str = ""
 
 
 def summarise(run: RunDirectory) -> RunSummary:
@@ -54,10 +56,11 @@ def summarise(run: RunDirectory) -> RunSummary:
     except DataError as error:
         config, record, problem = {}, {}, error.message
     steps = step_metrics(run)
+    status, reason = how_it_ended(run)
     return RunSummary(
         run_id=run.run_id,
         path=str(run.path),
-        status=run_status(run),
+        status=status,
         model=str(_within(record, "model", "name") or config.get("model") or ""),
         engine=str(_within(config, "engine", "kind") or ""),
         subset=str(_within(record, "subset", "name") or config.get("subset") or ""),
@@ -81,6 +84,7 @@ def summarise(run: RunDirectory) -> RunSummary:
         ),
         checkpoints=len(run.checkpoints()),
         problem=problem,
+        reason=reason,
     )
 
 

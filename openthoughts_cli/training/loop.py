@@ -8,6 +8,7 @@ that was queued is ever cancelled.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +20,7 @@ import numpy as np
 
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.engine.base import AdamParams, Datum, ForwardResult, OptimResult, Trainer
-from openthoughts_cli.errors import BudgetError
+from openthoughts_cli.errors import BudgetError, EngineError
 from openthoughts_cli.events import CheckpointSaved, Listener, StepDone
 from openthoughts_cli.training.curriculum import Batch
 from openthoughts_cli.training.examples import Packed, collate
@@ -109,7 +110,18 @@ class TrainingLoop:
         """Train until the last step, a stop request, or the money limit.
 
         However it ends, all that was queued is awaited, recorded and saved first.
+
+        Raises:
+            EngineError: a request failed, or a loss is no number; what is recorded stays.
         """
+        try:
+            return await self._run()
+        except BaseException:
+            for queued in self._queued:
+                _disown(*queued.forward_backwards, queued.optim_step)
+            raise
+
+    async def _run(self) -> Ended:
         self._last_known_s = self._now_s()
         ended: Ended = "done"
         async with self._saver:
@@ -202,13 +214,22 @@ class TrainingLoop:
         return self._batches[step - 1].epoch
 
     async def _settle_oldest(self) -> None:
-        queued = self._queued.popleft()
+        queued = self._queued[0]
         results = [await _kept(request) for request in queued.forward_backwards]
         optim = await _kept(queued.optim_step)
+        self._queued.popleft()
         now_s = self._now_s()
         seconds, self._last_known_s = now_s - self._last_known_s, now_s
         rows = [self._packed[row] for row in queued.batch.rows]
         loss_tokens = sum(row.num_loss_tokens for row in rows)
+        mean_nll = _nll_sum(results, rows) / loss_tokens
+        if not math.isfinite(mean_nll):
+            # Not recorded, and so neither is a checkpoint behind it: see `progress`.
+            raise EngineError(
+                f"the loss of step {queued.step} is {mean_nll}: its weights are of no more use",
+                hint="start a new run with a lower learning_rate, or with grad_clip_norm; the "
+                "checkpoints up to here are kept",
+            )
         self._listener(
             StepDone(
                 step=queued.step,
@@ -217,7 +238,7 @@ class TrainingLoop:
                 learning_rate=queued.learning_rate,
                 num_tokens=sum(row.num_tokens for row in rows),
                 num_loss_tokens=loss_tokens,
-                train_mean_nll=_nll_sum(results, rows) / loss_tokens,
+                train_mean_nll=mean_nll,
                 seconds=seconds,
                 extra=self._extra(queued, results, optim),
             )
@@ -227,14 +248,18 @@ class TrainingLoop:
     def _extra(
         self, queued: _Queued, results: Sequence[ForwardResult], optim: OptimResult
     ) -> dict[str, float]:
-        """The loss as it was minimised, under a name that says how; and how the pipeline went."""
-        return {
+        """The loss as it was minimised, under a name that says how; and how the pipeline went.
+
+        What is no number is left out: a log-probability of -inf times a weight of 0 is one.
+        """
+        found = {
             _LOSS_NAMES[self._config.loss_normalization]: sum(r.loss_sum for r in results),
             "time/wait_data": queued.waited_s,
             "queue_depth": float(queued.depth),
             **({} if self._spent_usd is None else {"spent_usd": self._spent_usd()}),
             **{f"optim/{name}": value for name, value in optim.metrics.items()},
         }
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 _LOSS_NAMES = {
@@ -251,6 +276,17 @@ def _nll_sum(results: Sequence[ForwardResult], rows: Sequence[Packed]) -> float:
         float(np.sum(logprobs[-row.num_loss_tokens :], dtype=np.float64))
         for logprobs, row in zip(answers, rows, strict=True)
     )
+
+
+def _disown(*requests: Awaitable[object]) -> None:
+    """Nobody will await these; their failures, which follow from an earlier one, are no news."""
+
+    def look(done: asyncio.Future[object]) -> None:
+        if not done.cancelled():
+            done.exception()
+
+    for request in requests:
+        asyncio.ensure_future(request).add_done_callback(look)
 
 
 async def _kept(request: Awaitable[T]) -> T:

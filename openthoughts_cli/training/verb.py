@@ -23,6 +23,7 @@ from openthoughts_cli.errors import (
     DataError,
     InterruptedByUser,
     NetworkError,
+    OtError,
     StorageError,
     UsageError,
 )
@@ -30,6 +31,7 @@ from openthoughts_cli.evals.benchmark import Benchmark, benchmark
 from openthoughts_cli.evals.plan import check_available
 from openthoughts_cli.events import Listener, Notice, RunFinished, fan_out, silent
 from openthoughts_cli.places import runs_dir
+from openthoughts_cli.redaction import redact
 from openthoughts_cli.runs.environment import describe_environment
 from openthoughts_cli.runs.layout import Checkpoint, RunDirectory, find_run, new_run_id
 from openthoughts_cli.runs.lock import locked
@@ -339,17 +341,26 @@ class _Job:
                 ended = await work.run()
         except StorageError:
             raise  # a log that cannot be written gets no last line
-        except BaseException:
+        except BaseException as error:
             ended_as = "interrupted" if self._stop.requested else "failed"
-            listener(_finished(run, ended_as, prepared, began))
+            listener(_finished(run, ended_as, prepared, began, reason=_reason(error)))
             raise
         listener(_finished(run, ended, prepared, began))
         receipt = write_receipt(run, plan, status=ended, usd=meter.spent_usd)
         return TrainResult(ended, run, plan, tuple(work.failures), meter.spent_usd, receipt)
 
 
-def _finished(run: RunDirectory, status: EndedAs, prepared: Prepared, began: float) -> RunFinished:
-    return RunFinished(run.run_id, status, len(prepared.batches), time.monotonic() - began)
+def _finished(
+    run: RunDirectory, status: EndedAs, prepared: Prepared, began: float, *, reason: str = ""
+) -> RunFinished:
+    seconds = time.monotonic() - began
+    return RunFinished(run.run_id, status, len(prepared.batches), seconds, reason)
+
+
+def _reason(error: BaseException) -> str:
+    return redact(
+        error.message if isinstance(error, OtError) else f"{type(error).__name__}: {error}"
+    )
 
 
 def _record_changes(run: RunDirectory, recorded: TrainConfig, prepared: Prepared) -> None:

@@ -25,6 +25,7 @@ from openthoughts_cli.runs.lock import locked
 from openthoughts_cli.runs.log import (
     RunLog,
     eval_metrics,
+    how_it_ended,
     next_attempt,
     run_status,
     step_metrics,
@@ -109,6 +110,9 @@ def test_status_and_attempts_follow_the_log(run: RunDirectory) -> None:
     assert run_status(run) == "interrupted"
     RunLog(run, 2)(started())
     assert run_status(run) == "unfinished"
+    RunLog(run, 2)(RunFinished("first", "failed", 4, 1.0, "the loss of step 2 is nan"))
+    assert how_it_ended(run) == ("failed", "the loss of step 2 is nan")
+    assert summarise(run).reason == "the loss of step 2 is nan"
 
 
 def test_torn_lines_are_owed_work(run: RunDirectory) -> None:

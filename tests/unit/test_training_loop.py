@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from openthoughts_cli.config.train import TrainConfig
-from openthoughts_cli.engine.base import AdamParams, LoraSpec, Trainer
+from openthoughts_cli.engine.base import (
+    AdamParams,
+    Datum,
+    ForwardResult,
+    LoraSpec,
+    OptimResult,
+    Trainer,
+)
 from openthoughts_cli.engine.meter import Meter, Price, metered
-from openthoughts_cli.errors import ModelError
+from openthoughts_cli.errors import EngineError, ModelError
 from openthoughts_cli.events import CheckpointSaved, Event, StepDone
 from openthoughts_cli.training.curriculum import Batch, batches, order_rows
 from openthoughts_cli.training.examples import Packed, collate
 from openthoughts_cli.training.loop import Ended, TrainingLoop
 from openthoughts_cli.training.schedule import learning_rate_at
 from openthoughts_cli.training.stop import StopRequest
-from tests.doubles.memory_engine import MemoryEngine
+from tests.doubles.memory_engine import MemoryEngine, MemoryTrainer
 
 MODEL = "tiny/bigram-long"
 
@@ -255,6 +263,92 @@ def test_an_engine_error_ends_the_run_and_is_not_swallowed() -> None:
 
     with pytest.raises(ModelError, match="does not fit into the context"):
         asyncio.run(scenario())
+
+
+class _BrokenFrom(MemoryTrainer):
+    """A trainer whose log-probabilities are `value` from its `first`th batch on."""
+
+    def __init__(self, inner: MemoryTrainer, first: int, value: float) -> None:
+        self.__dict__.update(inner.__dict__)
+        self.batches_left = first - 1
+        self.value = value
+
+    def forward_backward(self, batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
+        request = super().forward_backward(batch)
+        self.batches_left -= 1
+        return request if self.batches_left >= 0 else self._break(request)
+
+    async def _break(self, request: Awaitable[ForwardResult]) -> ForwardResult:
+        result = await request
+        broken = tuple(np.full_like(logprobs, self.value) for logprobs in result.logprobs)
+        return ForwardResult(broken, float("nan"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_loss_that_is_no_number_ends_the_run_with_what_came_before_kept(value: float) -> None:
+    config = config_with(save_every=1, pipeline_depth=3)
+    heard: list[Event] = []
+
+    async def scenario() -> None:
+        async with MemoryEngine() as engine:
+            trainer = await engine.create_trainer(MODEL, LoraSpec(rank=4, seed=1))
+            await run_loop(_BrokenFrom(trainer, 4, value), config, some_rows(), heard)
+
+    with pytest.raises(EngineError, match=r"the loss of step 4 is (nan|inf)") as caught:
+        asyncio.run(scenario())
+    assert "learning_rate" in str(caught.value.hint)
+    assert sorted(losses(heard)) == [1, 2, 3]
+    assert [saved.next_step for saved in checkpoints(heard)] == [2, 3, 4]
+
+
+def test_a_metric_that_is_no_number_is_left_out_and_the_run_goes_on() -> None:
+    heard: list[Event] = []
+
+    class Odd(MemoryTrainer):
+        def __init__(self, inner: MemoryTrainer) -> None:
+            self.__dict__.update(inner.__dict__)
+
+        def optim_step(self, params: AdamParams) -> Awaitable[OptimResult]:
+            return self._with_odd(super().optim_step(params))
+
+        async def _with_odd(self, request: Awaitable[OptimResult]) -> OptimResult:
+            return OptimResult({**(await request).metrics, "odd": float("inf"), "even": 2.0})
+
+    async def scenario() -> Ended:
+        async with MemoryEngine() as engine:
+            trainer = await engine.create_trainer(MODEL, LoraSpec(rank=4, seed=1))
+            return await run_loop(Odd(trainer), config_with(), some_rows(), heard)
+
+    assert asyncio.run(scenario()) == "done"
+    (first, *_) = [event for event in heard if isinstance(event, StepDone)]
+    assert first.extra["optim/even"] == 2.0
+    assert "optim/odd" not in first.extra
+
+
+def test_requests_behind_a_failed_one_are_not_reported_as_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(MemoryTrainer):
+        def __init__(self, inner: MemoryTrainer) -> None:
+            self.__dict__.update(inner.__dict__)
+
+        async def _fails(self) -> ForwardResult:
+            await asyncio.sleep(0.001)
+            raise EngineError("the service is gone")
+
+        def forward_backward(self, batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
+            return asyncio.ensure_future(self._fails())
+
+    async def scenario() -> None:
+        async with MemoryEngine() as engine:
+            trainer = Failing(await engine.create_trainer(MODEL, LoraSpec(rank=4)))
+            with pytest.raises(EngineError, match="the service is gone"):
+                await run_loop(trainer, config_with(pipeline_depth=4), some_rows(), [])
+            await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_a_run_of_one_row_trains_one_step_an_epoch() -> None:

@@ -64,6 +64,8 @@ def render_run(summary: RunSummary) -> RenderableType:
         ("checkpoints", summary.checkpoints),
         ("directory", summary.path),
     ]
+    if summary.reason:
+        pairs.insert(2, ("because", summary.reason))
     if summary.problem:
         pairs.append(("damaged", Text(summary.problem, style="red")))
     return Group(facts(pairs), _scores(summary)) if summary.evals else facts(pairs)
