@@ -25,7 +25,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-from openthoughts_cli.errors import StorageError
+from openthoughts_cli.errors import DataError, StorageError
 
 __all__ = [
     "append_line",
@@ -34,6 +34,7 @@ __all__ = [
     "make_directory",
     "put_in_place",
     "read_lines",
+    "read_object",
     "write_whole",
 ]
 
@@ -126,6 +127,26 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         if isinstance(record, dict):
             records.append(record)
     return records
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object that a file holds; None where there is no such file.
+
+    Raises:
+        DataError: it holds something else.
+        StorageError: it cannot be read.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is damaged: it holds no JSON object")
+    return value
 
 
 def write_whole(path: Path, content: str | bytes, *, shared: bool = False) -> None:

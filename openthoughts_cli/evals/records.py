@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openthoughts_cli.errors import ConflictError, DataError, NotFoundError
+from openthoughts_cli.errors import ConflictError, NotFoundError
 from openthoughts_cli.evals.benchmark import Grade, Verdict
 from openthoughts_cli.runs.environment import describe_environment
-from openthoughts_cli.store import append_line, read_lines, write_whole
+from openthoughts_cli.store import append_line, read_lines, read_object, write_whole
 
 __all__ = ["EvalDirectory", "Sample", "Scores"]
 
@@ -133,11 +133,11 @@ class EvalDirectory:
 
     def config(self) -> dict[str, Any]:
         """config.json as written."""
-        return _read_object(self.config_path)
+        return _required(self.config_path)
 
     def scores(self) -> dict[str, Any]:
         """scores.json as written."""
-        return _read_object(self.scores_path)
+        return _required(self.scores_path)
 
     def write_scores(self, record: Mapping[str, Any]) -> None:
         """Replace scores.json."""
@@ -226,15 +226,10 @@ def _grade_of(line: Mapping[str, Any]) -> Grade | None:
     )
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFoundError(f"{path} is missing: no evaluation was stored there") from None
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path} is damaged: it holds no JSON object")
+def _required(path: Path) -> dict[str, Any]:
+    value = read_object(path)
+    if value is None:
+        raise NotFoundError(f"{path} is missing: no evaluation was stored there")
     return value
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from openthoughts_cli.errors import DataError, NotFoundError
 from openthoughts_cli.places import runs_dir
-from openthoughts_cli.store import read_lines, write_whole
+from openthoughts_cli.store import read_lines, read_object, write_whole
 from openthoughts_cli.words import did_you_mean
 
 __all__ = ["Checkpoint", "RunDirectory", "find_run", "list_runs", "new_run_id"]
@@ -99,7 +99,7 @@ class RunDirectory:
         Raises:
             DataError: it is missing or damaged.
         """
-        return _read_object(self.config_path)
+        return _required(self.config_path)
 
     def read_record(self) -> dict[str, Any]:
         """record.json as written.
@@ -107,7 +107,7 @@ class RunDirectory:
         Raises:
             DataError: it is missing or damaged.
         """
-        return _read_object(self.record_path)
+        return _required(self.record_path)
 
     def write_config(self, config: dict[str, Any], record: dict[str, Any]) -> None:
         write_whole(self.record_path, _pretty(record))
@@ -137,15 +137,10 @@ class RunDirectory:
         return list(newest.values())
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: {path.parent} is not a complete run") from None
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path} is damaged: it holds no JSON object")
+def _required(path: Path) -> dict[str, Any]:
+    value = read_object(path)
+    if value is None:
+        raise DataError(f"{path} is missing: {path.parent} is not a complete run")
     return value
 
 

@@ -22,11 +22,11 @@ from typing import Any
 from urllib.parse import urlparse
 
 from openthoughts_cli.config.train import WandbConfig
-from openthoughts_cli.errors import ConfigError, NetworkError
+from openthoughts_cli.errors import ConfigError, NetworkError, OtError
 from openthoughts_cli.events import EvalDone, Event, Listener, Notice, StepDone, silent
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_line, eval_metrics, step_line, step_metrics
-from openthoughts_cli.store import write_whole
+from openthoughts_cli.store import read_object, write_whole
 
 __all__ = ["check_wandb", "copied_to_wandb", "resolve_mode", "sync"]
 
@@ -149,10 +149,9 @@ def _new_id() -> str:
 
 def _read_state(run: RunDirectory) -> dict[str, Any]:
     try:
-        state = json.loads(run.wandb_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
+        return read_object(run.wandb_path) or {}
+    except OtError:
+        return {}  # the copy then begins anew; the run's log is whole
 
 
 def _write_state(run: RunDirectory, state: Mapping[str, Any]) -> None:

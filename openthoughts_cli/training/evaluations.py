@@ -8,7 +8,6 @@ owed to the same weights.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from openthoughts_cli.evals.measure import lineage_of, measure
 from openthoughts_cli.events import EvalDone, Listener, Notice
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics
-from openthoughts_cli.store import as_storage_errors
+from openthoughts_cli.store import as_storage_errors, read_object
 
 if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
@@ -108,7 +107,7 @@ class Evaluations:
             (name, step) for name, scores in eval_metrics(self._run).items() for step, _ in scores
         }
         for path in sorted(self._run.path.glob("evals/*/step-*/scores.json")):
-            record = _read_object(path)
+            record = _object_or_empty(path)
             name, step = record.get("benchmark"), record.get("step")
             metrics = record.get("metrics")
             if not (isinstance(name, str) and isinstance(step, int) and isinstance(metrics, dict)):
@@ -127,7 +126,7 @@ class Evaluations:
 
         Its answers are kept under a hidden name; they count for nothing.
         """
-        lineage = _read_object(directory / "config.json").get("identity", {}).get("lineage")
+        lineage = _object_or_empty(directory / "config.json").get("identity", {}).get("lineage")
         if not isinstance(lineage, dict) or lineage.get("sampler_path") == sampler_path:
             return
         number = len(list(directory.parent.glob(f".{directory.name}.other-*"))) + 1
@@ -194,9 +193,9 @@ class Evaluations:
         self._listener(Notice(f"{what} after step {step} failed: {error.message}", "warning"))
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _object_or_empty(path: Path) -> dict[str, Any]:
+    """What was cut off while it was written, or is not there, is owed and no obstacle."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(path) or {}
+    except OtError:
         return {}
-    return value if isinstance(value, dict) else {}

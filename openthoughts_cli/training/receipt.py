@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from openthoughts_cli.errors import StorageError
+from openthoughts_cli.errors import OtError, StorageError
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
-from openthoughts_cli.store import read_lines, write_whole
+from openthoughts_cli.store import read_lines, read_object, write_whole
 from openthoughts_cli.training.plan import Plan
 
 __all__ = ["Past", "Receipt", "past_of", "read_receipt", "write_receipt"]
@@ -71,9 +71,9 @@ def past_of(model: str, engine: str) -> Past:
 def read_receipt(run: RunDirectory) -> dict[str, Any]:
     """receipt.json, or an empty mapping where there is none."""
     try:
-        return _mapping(json.loads(run.receipt_path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
+        return read_object(run.receipt_path) or {}
+    except OtError:
+        return {}  # it is made of the log and can be made again
 
 
 def write_receipt(run: RunDirectory, plan: Plan, *, status: str, usd: float) -> Receipt | None:

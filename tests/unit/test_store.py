@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openthoughts_cli.errors import StorageError
+from openthoughts_cli.errors import DataError, StorageError
 from openthoughts_cli.store import (
     append_line,
     as_storage_errors,
     directory_aside,
     read_lines,
+    read_object,
     write_whole,
 )
 
@@ -167,3 +168,16 @@ def test_lines_that_nobody_wrote_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"[" * 100_000 + b"\n" + b'{"a": 1}\n' + b"9" * 10_000 + b"\n\xff\xfe\n[1]\n")
     assert read_lines(path) == [{"a": 1}]
+
+
+def test_an_object_is_read_whole_or_told_what_is_wrong_with_it(tmp_path: Path) -> None:
+    place = tmp_path / "a.json"
+    assert read_object(place) is None
+    place.write_text('{"a": 1}')
+    assert read_object(place) == {"a": 1}
+    for damaged in ('{"a"', "[1]", "[" * 100_000, "\xff"):
+        place.write_text(damaged, encoding="latin-1")
+        with pytest.raises(DataError, match=r"a\.json is damaged"):
+            read_object(place)
+    with pytest.raises(StorageError, match="cannot read"):
+        read_object(tmp_path)
