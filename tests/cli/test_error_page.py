@@ -1,0 +1,81 @@
+"""docs/errors.md lists what can be refused: every class, every call, with words in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from openthoughts_cli import errors
+from openthoughts_cli.cli.error_page import error_page, refusals, rules
+
+# Where the words are another's: a parser's, a server's, or those of the failure that came first.
+BORROWED = {
+    "chat/locate.py",
+    "config/load.py",
+    "config/yaml_file.py",
+    "data/hub.py",
+    "data/index_build.py",
+    "engine/tinker/engine.py",
+    "engine/tinker/export.py",
+    "engine/tinker/failures.py",
+    "evals/select.py",
+    "training/work.py",
+}
+
+
+def wordless(text: str) -> bool:
+    return len(re.sub(r"<[^>]*>|\W", "", text)) < 4
+
+
+def test_every_refusal_says_something_of_its_own() -> None:
+    silent = {
+        r.place.partition("/")[2].partition(":")[0] for r in refusals() if wordless(r.message)
+    }
+    assert silent <= BORROWED
+
+
+def test_the_page_has_a_section_for_every_class_that_is_raised() -> None:
+    page = error_page()
+    raised = {refusal.kind for refusal in refusals()}
+    assert len(raised) > 15
+    for name in raised:
+        kind = getattr(errors, name)
+        assert f"## {name}\n" in page
+        assert f"Exit code {kind.exit_code}, code `{kind.code}`." in page
+
+
+def test_the_rules_of_the_configs_are_on_the_page() -> None:
+    assert any(rule.startswith("zip needs lists of one length") for rule in rules())
+    assert "zip needs lists of one length" in error_page()
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    root = tmp_path / "package"
+    (root / "config").mkdir(parents=True)
+    return root
+
+
+def read(package: Path, source: str) -> list[tuple[str, str, str]]:
+    (package / "module.py").write_text(source)
+    return [(refusal.kind, refusal.message, refusal.hint) for refusal in refusals(package)]
+
+
+def test_what_varies_stands_by_its_name(package: Path) -> None:
+    source = """
+HINT = "choose another"
+def f(path, names):
+    guess = f"; did you mean {names[0]}?" if names else ""
+    raise NotFoundError(f"no {path.name}{guess}: {', '.join(names)}", hint=HINT)
+"""
+    assert read(package, source) == [
+        ("NotFoundError", "no <name>[; did you mean <names>?]: <names>", "choose another")
+    ]
+
+
+def test_other_exceptions_are_no_refusals(package: Path) -> None:
+    assert read(package, "raise RuntimeError('x')\nraise DataError('y')") == [
+        ("DataError", "y", "")
+    ]
