@@ -96,6 +96,11 @@ VERBS: dict[str, Verb] = {
             "openthoughts_cli.cli.report",
             "Write one self-contained HTML page about a run.",
         ),
+        Verb(
+            "explore",
+            "openthoughts_cli.cli.explore",
+            "Look at data, subsets, runs and answers in the browser.",
+        ),
         Verb("push", "openthoughts_cli.cli.push", "Upload a subset to the Hugging Face hub."),
         Verb("runs", "openthoughts_cli.cli.runs", "List and show runs."),
         Verb(

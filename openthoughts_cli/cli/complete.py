@@ -21,6 +21,7 @@ __all__ = [
     "datasets",
     "domains",
     "engines",
+    "explored",
     "runs",
     "sources",
     "subsets",
@@ -38,6 +39,11 @@ def subsets(incomplete: str) -> list[str]:
 def runs(incomplete: str) -> list[str]:
     """Ids of the runs on this disk, the newest first."""
     return sorted(_entries(runs_dir(), "config.json", incomplete), reverse=True)
+
+
+def explored(incomplete: str) -> list[str]:
+    """What `ot explore` can open first: subsets and runs."""
+    return [*subsets(incomplete), *runs(incomplete)]
 
 
 def engines(incomplete: str) -> list[str]:

@@ -1,0 +1,174 @@
+"""Charts that are readable in light and dark, name their units and can be taken away.
+
+Altair under Streamlit's own theme: text, grid and colours follow the viewer's light or dark. Each
+chart has a menu to save it as PNG or SVG, and a button for its figures as CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import streamlit as st
+
+__all__ = ["csv_bytes", "histogram", "lines", "ranked_bars", "show"]
+
+Records = Sequence[Mapping[str, Any]]
+
+_HEIGHT = 260
+
+
+def show(
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart, records: Records, *, name: str
+) -> None:
+    """Draw a chart as wide as its place, with a button for its figures.
+
+    Args:
+        chart: an Altair chart.
+        records: the figures in it, for the CSV.
+        name: of the file, and the key of the button; unique on the page.
+    """
+    st.altair_chart(chart, width="stretch", key=f"chart-{name}")
+    st.download_button(
+        "CSV",
+        csv_bytes(records),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        key=f"csv-{name}",
+        type="tertiary",
+        icon=":material/download:",
+        on_click="ignore",
+        help="The figures of this chart. The chart itself: its menu, Save as PNG or SVG.",
+    )
+
+
+def csv_bytes(records: Records) -> bytes:
+    """Records as CSV in UTF-8, columns in the order in which they first come.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    names = list(dict.fromkeys(name for record in records for name in record))
+    sink = io.StringIO()
+    writer = csv.DictWriter(sink, names)
+    writer.writeheader()
+    for record in records:
+        writer.writerow({name: _safe_cell(value) for name, value in record.items()})
+    return sink.getvalue().encode("utf-8", "replace")
+
+
+def _safe_cell(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value
+
+
+def histogram(
+    bars: Records,
+    *,
+    unit: str,
+    colour: str | None = None,
+    counted: str = "rows",
+    height: int = _HEIGHT,
+) -> alt.Chart:
+    """A histogram: records with `low`, `high`, `rows` and, with `colour`, that name.
+
+    Args:
+        bars: the bars; those of one `low` are stacked by colour.
+        unit: of `low` and `high`, for the axis.
+        colour: the key by which bars are coloured.
+        counted: what `rows` counts, for the axis.
+        height: of the drawing, in pixels.
+    """
+    tooltip: list[Any] = [
+        alt.Tooltip("low:Q", title=f"from ({unit})", format=","),
+        alt.Tooltip("high:Q", title=f"to below ({unit})", format=","),
+        alt.Tooltip("rows:Q", title=counted, format=","),
+    ]
+    encoding: dict[str, Any] = {
+        "x": alt.X("low:Q", bin=alt.BinParams(binned=True), title=unit, axis=_axis()),
+        "x2": "high:Q",
+        "y": alt.Y("rows:Q", title=counted, stack="zero", axis=_axis()),
+    }
+    if colour is not None:
+        encoding["color"] = alt.Color(f"{colour}:N", title=None, legend=_legend())
+        tooltip.insert(0, alt.Tooltip(f"{colour}:N", title=colour))
+    return (
+        alt.Chart(alt.Data(values=[dict(bar) for bar in bars]))
+        .mark_bar(binSpacing=1)
+        .encode(**encoding, tooltip=tooltip)
+        .properties(height=height)
+    )
+
+
+def ranked_bars(
+    records: Records, *, label: str, value: str = "rows", unit: str = "rows"
+) -> alt.Chart:
+    """Horizontal bars in the order of the records: `label`, `value` and `share` (0 to 1)."""
+    return (
+        alt.Chart(alt.Data(values=[dict(record) for record in records]))
+        .mark_bar()
+        .encode(
+            x=alt.X(f"{value}:Q", title=unit, axis=_axis()),
+            y=alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
+            tooltip=[
+                alt.Tooltip(f"{label}:N"),
+                alt.Tooltip(f"{value}:Q", title=unit, format=","),
+                alt.Tooltip("share:Q", format=".1%"),
+            ],
+        )
+        .properties(height=max(60, 26 * len(records) + 30))
+    )
+
+
+def lines(
+    points: Records,
+    *,
+    x: str,
+    y: str,
+    x_title: str,
+    y_title: str,
+    colour: str | None = None,
+    low: str | None = None,
+    high: str | None = None,
+    log_x: bool = False,
+    height: int = _HEIGHT,
+) -> Any:
+    """Curves with points, one a colour, and a band from `low` to `high` where these are given.
+
+    Args:
+        points: records with the keys named by the other arguments.
+        x, y: keys of the place.
+        x_title, y_title: what stands at the axes, units included.
+        colour: the key that names the curve.
+        low, high: keys of an interval's ends.
+        log_x: a logarithmic x axis.
+        height: of the drawing, in pixels.
+    """
+    scale = alt.Scale(type="log") if log_x else alt.Scale(zero=False, nice=False)
+    base = alt.Chart(alt.Data(values=[dict(point) for point in points])).encode(
+        x=alt.X(f"{x}:Q", title=x_title, scale=scale, axis=_axis())
+    )
+    if colour is not None:
+        base = base.encode(color=alt.Color(f"{colour}:N", title=None, legend=_legend()))
+    tooltip = [alt.Tooltip(f"{x}:Q", title=x_title), alt.Tooltip(f"{y}:Q", title=y_title)]
+    if colour is not None:
+        tooltip.insert(0, alt.Tooltip(f"{colour}:N", title=colour))
+    if low is not None and high is not None:
+        tooltip += [alt.Tooltip(f"{low}:Q"), alt.Tooltip(f"{high}:Q")]
+    y_axis = alt.Y(f"{y}:Q", title=y_title, scale=alt.Scale(zero=False), axis=_axis())
+    curve = base.mark_line(point=len(points) < 400).encode(y=y_axis, tooltip=tooltip)
+    layers: list[Any] = [curve]
+    if low is not None and high is not None:
+        layers.insert(0, base.mark_area(opacity=0.2).encode(y=f"{low}:Q", y2=f"{high}:Q"))
+    return alt.layer(*layers).properties(height=height)
+
+
+def _axis() -> alt.Axis:
+    return alt.Axis(format="~s", labelOverlap=True, tickCount=6)
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(orient="bottom", columns=2, labelLimit=220)

@@ -1,0 +1,7 @@
+"""The page "Data set"."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+st.title("Data set")

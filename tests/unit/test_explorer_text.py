@@ -1,0 +1,108 @@
+"""Untrusted text becomes Markdown that fetches nothing and runs nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from openthoughts_cli.explorer.text import cut_into_parts, one_line, pieces, to_markdown
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
+_DANGEROUS = {"html_block", "html_inline", "image", "link_open"}
+
+
+def _kinds(text: str) -> set[str]:
+    """What a Markdown reader with HTML allowed makes of it, LaTeX taken out as Streamlit does."""
+    bare = re.sub(r"\$\$\n.*?\n\$\$|\$[^$\n]+\$", "", to_markdown(text), flags=re.DOTALL)
+    found: set[str] = set()
+
+    def walk(tokens: list[Any]) -> None:
+        for token in tokens:
+            found.add(token.type)
+            walk(token.children or [])
+
+    walk(_MARKDOWN.parse(bare))
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<img src=x onerror="alert(1)">',
+        "<script>alert(1)</script>",
+        "![x](http://evil.invalid/x.png)",
+        "[click](javascript:alert(1))",
+        "[a][b]\n\n[b]: http://evil.invalid",
+        "<http://evil.invalid>",
+        "text\n<div>\n**x**\n</div>",
+        "a <!-- b --> c <svg onload=alert(1)>",
+        "    <img src=x onerror=alert(1)>",
+        "> <iframe src=http://evil.invalid></iframe>",
+        "| a | <img src=x> |\n|---|---|\n| ![i](http://e.invalid) | b |",
+        "\\<img src=x>",
+        "``` <img src=x>\n<b>\n```\n<img src=x>",
+        "`a` <img src=x> `b`",
+        "&lt;img src=x&gt;",
+    ],
+)
+def test_nothing_of_it_runs_or_fetches(text: str) -> None:
+    assert not _kinds(text) & _DANGEROUS
+
+
+@given(st.text(alphabet='<>![]()`$\\ \nab"=/:&|-#~*', max_size=60))
+def test_no_mixture_of_marks_makes_html_links_or_images(text: str) -> None:
+    assert not _kinds(text) & _DANGEROUS
+
+
+def test_streamlits_own_directives_are_plain_characters() -> None:
+    assert ":red[" not in to_markdown("a :red[b] :material/home: :smile:")
+    assert ":material" not in to_markdown(":material/home:").replace("\\:material", "")
+
+
+def test_latex_in_all_spellings_is_latex() -> None:
+    assert to_markdown("a \\(x^2\\) b") == "a $x^2$ b"
+    assert "\n$$\nx = 1\n$$\n" in to_markdown("a \\[ x = 1 \\] b")
+    assert "\n$$\nx\n$$\n" in to_markdown("$$x$$")
+    assert "\\begin{aligned}a&=b\\end{aligned}" in to_markdown("\\begin{align*}a&=b\\end{align*}")
+    assert to_markdown("$a_b < c$") == "$a_b < c$"
+
+
+def test_dollars_that_are_money_stay_dollars() -> None:
+    assert to_markdown("from $5 to $10 each") == "from \\$5 to \\$10 each"
+
+
+def test_code_keeps_every_character_and_its_language() -> None:
+    text = "look:\n```python\nif a < b & c:\n    print('<b>')\n```\nend"
+    made = to_markdown(text)
+    assert "```python\nif a < b & c:\n    print('<b>')\n```" in made
+    assert [piece.kind for piece in pieces(text)] == ["prose", "code", "prose"]
+    assert next(iter(pieces("```\nopen"))).text == "open"
+
+
+def test_a_fence_inside_code_cannot_end_it() -> None:
+    made = to_markdown("````\n```\n<img src=x>\n```\n````")
+    assert not _kinds("````\n```\n<img src=x>\n```\n````") & _DANGEROUS
+    assert made.count("````") == 2
+
+
+def test_tables_lists_and_headings_are_kept() -> None:
+    text = "## A\n\n- one\n- two\n\n| a | b |\n|---|---|\n| $x|y$ | 2 |"
+    kinds = _kinds(text)
+    assert {"heading_open", "bullet_list_open", "table_open"} <= kinds
+
+
+@given(st.text(max_size=3000), st.integers(min_value=2, max_value=700))
+def test_parts_joined_are_the_text(text: str, most: int) -> None:
+    parts = cut_into_parts(text, most)
+    assert "".join(parts) == text
+    assert all(len(part) <= most for part in parts)
+
+
+def test_a_line_is_short_and_has_no_controls() -> None:
+    assert one_line("a\n\nb\x00c") == "a b\ufffdc"
+    assert len(one_line("word " * 100_000)) == 161
