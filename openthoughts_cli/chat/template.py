@@ -90,7 +90,10 @@ class ChatTemplate:
                 documents=None,
                 add_generation_prompt=generation_prompt,
             )
-        except (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+        except (
+            *(jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError),
+            *(ArithmeticError, RecursionError, MemoryError),  # of one that was made to hurt
+        ) as error:
             raise ModelError(
                 f"the chat template of {self.model} cannot render a single question: {error}",
                 hint="use a model whose template takes one user turn, or a folder of your own "

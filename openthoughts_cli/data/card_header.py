@@ -54,9 +54,14 @@ def merged_header(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[st
         if both:
             merged[key] = list(dict.fromkeys(both))
     sizes = [name for _, name in _SIZES] + ["1M<n<10M"]
-    known = {*_listed(theirs.get("size_categories")), *_listed(ours.get("size_categories"))}
+    both_sizes = [*_listed(theirs.get("size_categories")), *_listed(ours.get("size_categories"))]
+    known = {size for size in both_sizes if isinstance(size, str)}
     merged["size_categories"] = [max(known & set(sizes), key=sizes.index)]
-    entries = {entry["config_name"]: entry for entry in _listed(theirs.get("configs"))}
+    entries = {
+        str(entry["config_name"]): entry
+        for entry in _listed(theirs.get("configs"))
+        if isinstance(entry, dict) and "config_name" in entry
+    }
     entries |= {entry["config_name"]: entry for entry in ours["configs"]}
     merged["configs"] = [entries[name] for name in sorted(entries)]
     return merged
@@ -92,7 +97,7 @@ def split_header(text: str) -> tuple[dict[str, Any], str]:
 
     try:
         header = YAML(typ="safe", pure=True).load(found[1])
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         raise ValueError(f"the header is no YAML: {' '.join(str(error).split())[:120]}") from error
     if header is None:
         header = {}

@@ -43,7 +43,7 @@ def read_ranking(path: Path) -> list[str]:
     try:
         value = _csv(path) if path.suffix.lower() == ".csv" else _yaml(path)
         names = _names(value)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise ConfigError(
             f"{path} is no ranking: {' '.join(str(error).split())[:160]}", hint=f"write {_FORMS}"
         ) from error
@@ -59,7 +59,7 @@ def _yaml(path: Path) -> Any:
 
     try:
         # JSON is YAML, and so needs no reader of its own.
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error
 

@@ -231,6 +231,7 @@ def load_base(name: str, source: Source, config: EngineConfig) -> Base:
             dtype=choose_dtype(config, device),
             local_files_only=True,
             use_safetensors=True,
+            trust_remote_code=False,  # unset, transformers would ask at a terminal
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
