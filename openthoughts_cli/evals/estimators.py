@@ -36,7 +36,13 @@ __all__ = [
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-Estimand: TypeAlias = Literal["problems like these", "these problems", "questions like these"]
+Estimand: TypeAlias = Literal[
+    "problems like these",
+    "these problems",
+    "questions like these",
+    "problems and seeds like these",
+    "questions and seeds like these",
+]
 
 LEVEL = 0.95
 _PRIOR_PROBLEMS = 1.0

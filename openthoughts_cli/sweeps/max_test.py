@@ -1,0 +1,147 @@
+"""Many recipes are many comparisons: which differences are more than the best of so many chances?
+
+Of 8 equal recipes one will look best. The largest difference of all pairs is compared with the
+largest that chance makes: the max-statistic of a paired permutation test (Westfall & Young 1993,
+"Resampling-based multiple testing"), step-down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from openthoughts_cli.errors import DataError
+from openthoughts_cli.sweeps.seeds import FloatArray, SeedNoise
+
+__all__ = ["ALPHA", "MaxTest", "max_test", "rank_ranges"]
+
+ALPHA = 0.05
+_DRAWS = 10_000
+_LEAST_DRAWS = 1_000
+# Draws times pairs that are looked at, so that a sweep of hundreds of recipes stays a second's work.
+_MOST_STATISTICS = 60_000_000
+_CHUNK_STATISTICS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class MaxTest:
+    """All pairs of recipes. Arrays are (recipes, recipes); [i, j] is about recipe j minus i.
+
+    `difference`: of the means. `p_value`: adjusted for all pairs together. `draws` of chance it
+    rests on.
+    """
+
+    difference: FloatArray
+    p_value: FloatArray
+    draws: int
+
+
+def max_test(
+    recipes: Sequence[FloatArray],
+    noise: SeedNoise | None = None,
+    *,
+    seed: int = 0,
+    draws: int | None = None,
+) -> MaxTest:
+    """Test all pairs of recipes on the same problems.
+
+    If two recipes are equally good, each problem's difference has either sign with equal chance. So
+    all differences of a problem are given a random sign together, which keeps how the pairs hang
+    together. The statistic is the difference over its standard error, which under random signs
+    stays as it is, so that no pair that differs in earnest hides another.
+
+    Where seeds were varied, each recipe's mean is also moved by a normal draw of the seeds'
+    variance, itself drawn from what its few degrees of freedom leave open (v d / chi^2_d, the
+    fiducial form of the Behrens-Fisher problem; a plug-in variance claims too much when there are
+    two or three seeds). The part that the drawing of answers explains is not counted twice.
+
+    Args:
+        recipes: each (seeds, problems): the same problems in the same order; numbers of seeds may
+            differ.
+        noise: of one run; None takes the weights as they are, and the claims are about them.
+        seed: of the random signs.
+        draws: how many; unset: 10,000, fewer where there are very many pairs.
+
+    Raises:
+        DataError: no problem, or recipes of different problems.
+    """
+    if not recipes or any(
+        scores.ndim != 2 or scores.shape[1] != recipes[0].shape[1] or not scores.size
+        for scores in recipes
+    ):
+        raise DataError("the recipes of a sweep are compared on the same problems, at least one")
+    means = np.stack([scores.mean(axis=0) for scores in recipes])
+    count, problems = means.shape
+    first, second = np.triu_indices(count, k=1)
+    totals = means.mean(axis=1)
+    difference = totals[None, :] - totals[:, None]
+    if not len(first):
+        return MaxTest(difference, np.ones((1, 1)), 0)
+    if draws is None:
+        draws = max(_LEAST_DRAWS, min(_DRAWS, _MOST_STATISTICS // len(first)))
+    means = means - means.mean(axis=0)  # differences stay, and lose no digits
+    gram = means @ means.T
+    squares = np.diag(gram)
+    of_problems = (squares[first] + squares[second] - 2 * gram[first, second]).clip(0) / problems**2
+    of_problems[of_problems < 1e-15] = 0.0
+    runs = np.asarray([float(len(scores)) for scores in recipes])
+    of_seeds = (0.0 if noise is None else noise.excess) / runs
+    error = np.sqrt(of_problems + of_seeds[first] + of_seeds[second])
+    observed = _studentised(difference[first, second], error)
+    order = np.argsort(-observed, kind="stable")
+    hits = np.zeros(len(order), dtype=np.int64)
+    generator = np.random.default_rng(seed)
+    size = max(1, _CHUNK_STATISTICS // len(order))
+    for start in range(0, draws, size):
+        moved = _moved(generator, min(size, draws - start), means, noise, runs)
+        apart = np.abs(moved[:, first[order]] - moved[:, second[order]])
+        chance = _studentised(apart, error[order].astype(np.float32)[None, :])
+        # The largest of this pair and of all that look smaller: step-down.
+        largest = np.maximum.accumulate(chance[:, ::-1], axis=1)[:, ::-1]
+        hits += (largest >= observed[order][None, :] * (1 - 1e-6) - 1e-9).sum(axis=0)
+    adjusted = np.maximum.accumulate((hits + 1) / (draws + 1))
+    values = np.ones((count, count))
+    values[first[order], second[order]] = adjusted
+    values[second[order], first[order]] = adjusted
+    return MaxTest(difference, np.minimum(values, 1.0), draws)
+
+
+def _moved(
+    generator: np.random.Generator,
+    draws: int,
+    means: FloatArray,
+    noise: SeedNoise | None,
+    runs: FloatArray,
+) -> FloatArray:
+    """(draws, recipes), as float32: means that chance alone makes."""
+    count, problems = means.shape
+    signs = generator.integers(0, 2, size=(draws, problems), dtype=np.int8) * 2.0 - 1.0
+    moved = (signs @ means.T) / problems
+    if noise is not None:
+        open_ = noise.degrees / generator.chisquare(noise.degrees, size=(draws, 1))
+        variance = np.maximum(noise.variance * open_ - noise.by_chance, 0.0)
+        moved = moved + generator.standard_normal((draws, count)) * np.sqrt(variance / runs)
+    return moved.astype(np.float32)
+
+
+def _studentised(difference: FloatArray, error: FloatArray) -> FloatArray:
+    """|difference| / error; 0 where nothing differs on any problem."""
+    size = np.abs(difference)
+    return np.divide(size, error, out=np.zeros_like(size), where=error > 0)
+
+
+def rank_ranges(
+    test: MaxTest, *, higher_is_better: bool, alpha: float = ALPHA
+) -> list[tuple[int, int]]:
+    """For each recipe the ranks that it may have: (1 + those surely better, all - surely worse).
+
+    With 1 - alpha confidence all of them hold at once. A recipe is claimed to be the winner where
+    its range is (1, 1); recipes whose ranges overlap that cannot be told apart are ties.
+    Source: Mogstad, Romano, Shaikh & Wilhelm 2024, "Inference for ranks".
+    """
+    gain = test.difference if higher_is_better else -test.difference
+    better = (gain > 0) & (test.p_value <= alpha)  # [i, j]: j is surely better than i
+    count = len(gain)
+    return [(1 + int(better[i].sum()), count - int(better[:, i].sum())) for i in range(count)]
