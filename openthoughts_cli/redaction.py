@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
-__all__ = ["redact"]
+__all__ = ["redact", "without_secrets"]
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL", re.IGNORECASE)
 _SECRET_FORM = re.compile(
@@ -37,6 +37,12 @@ def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
         text = text.replace(form, f"<{name}>")
     text = _USERINFO.sub("<secret>", _SECRET_FORM.sub("<secret>", text))
     return _HEADER.sub(r"\1<secret>", _IN_QUERY.sub(r"\1<secret>", text))
+
+
+def without_secrets(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a program that needs none of our keys: a pager, pip."""
+    given = os.environ if environ is None else environ
+    return {name: value for name, value in given.items() if not _SECRET_NAME.search(name)}
 
 
 def _known_secrets(environ: Mapping[str, str]) -> list[tuple[str, str]]:

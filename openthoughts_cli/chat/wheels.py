@@ -23,6 +23,7 @@ from openthoughts_cli.digests import sha256_file
 from openthoughts_cli.errors import IntegrityError, NetworkError
 from openthoughts_cli.events import Listener, Notice, StageDone, StageStarted, silent
 from openthoughts_cli.places import cache_dir
+from openthoughts_cli.redaction import without_secrets
 from openthoughts_cli.store import as_storage_errors, put_in_place
 
 __all__ = ["wheel_member"]
@@ -99,7 +100,9 @@ def _pip_download(package: str, version: str, into: Path) -> Path:
         *("--timeout", str(_SILENCE_TIMEOUT_S), "--retries", str(_RETRIES)),
         *("--dest", str(into), f"{package}=={version}"),
     ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=without_secrets()
+    )
     wheels = sorted(into.glob("*.whl"))
     if result.returncode == 0 and wheels:
         return wheels[0]

@@ -213,7 +213,9 @@ def _paged(command: list[str], text: str) -> bool:
     import signal
     import subprocess
 
-    environ = {"LESS": "FRX", "LESSCHARSET": "utf-8", **os.environ}
+    from openthoughts_cli.redaction import without_secrets
+
+    environ = {"LESS": "FRX", "LESSCHARSET": "utf-8", **without_secrets()}
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's
     try:
         subprocess.run(command, input=text.encode(errors="replace"), env=environ, check=False)

@@ -162,6 +162,20 @@ def test_nothing_of_foreign_origin_is_run(path: Path) -> None:
             assert "sandbox" in name or _is(_keyword(call, "autoescape"), True), where
 
 
+@pytest.mark.parametrize("path", _modules(), ids=_name_of)
+def test_every_child_is_given_its_environment(path: Path) -> None:
+    """Nothing, or `redaction.without_secrets()`: a child that says nothing inherits every key."""
+    for name, call in _calls(path):
+        if name.startswith("subprocess.") and name.rpartition(".")[2] in CHILDREN:
+            where = f"{_name_of(path)}:{call.lineno}"
+            given = _keyword(call, "env")
+            assert given is not None, f"{where}: say env="
+            assert "os.environ" not in ast.unparse(given), f"{where}: use without_secrets()"
+
+
+CHILDREN = {"run", "Popen", "call", "check_call", "check_output"}
+
+
 def _is_data_filter(call: ast.Call) -> bool:
     value = _keyword(call, "filter")
     return isinstance(value, ast.Constant) and value.value == "data"

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from openthoughts_cli.config.engine import EngineConfig
 from openthoughts_cli.errors import OtError
 from openthoughts_cli.events import Notice
-from openthoughts_cli.redaction import redact
+from openthoughts_cli.redaction import redact, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,8 @@ def test_errors_and_notices_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
     error = OtError("the server said open-sesame", hint="not open-sesame")
     assert "open-sesame" not in f"{error} {error.message} {error.hint} {error.args}"
     assert Notice("open-sesame").text == "<HF_TOKEN>"
+
+
+def test_a_child_gets_the_environment_without_keys() -> None:
+    environ = {"PATH": "/bin", "HF_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "y", "PIP_CERT": "c"}
+    assert without_secrets(environ) == {"PATH": "/bin", "PIP_CERT": "c"}
