@@ -64,6 +64,13 @@ class Subset:
     reused: bool = field(default=False, compare=False)
     """Whether `build_subset` found it whole and did not cut it again."""
 
+    def __repr__(self) -> str:
+        figures = self.metadata["figures"]
+        return (
+            f"<Subset {self.name}: {figures['rows']:,} rows of {figures['questions']:,} questions, "
+            f"{figures['total_tokens']:,} tokens, digest {self.digest[:8]}, in {self.path}>"
+        )
+
     @property
     def digest(self) -> str:
         """Of the canonical rows in their order: 32 hexadecimal digits."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import os
 import re
@@ -18,6 +17,7 @@ from openthoughts_cli.engine.tinker.credentials import KEYS_URL, credentials_pro
 from openthoughts_cli.errors import ConfigError, OtError
 from openthoughts_cli.hub import access_steps, endpoint, http_error, is_offline, why_unreachable
 from openthoughts_cli.problems.gpqa import GPQA_PLACE
+from openthoughts_cli.waiting import run_to_end
 
 __all__ = ["check_clock", "check_hub", "check_keys", "check_tinker", "check_wandb"]
 
@@ -59,7 +59,7 @@ def check_tinker(config: EngineConfig, model: str) -> Check:
             return engine.base_url, info.context_tokens
 
     try:
-        url, context = asyncio.run(ask())
+        url, context = run_to_end(ask())
     except OtError as error:
         return fail(_GROUP, "tinker", error.message, error.hint or "try again later")
     price, as_of = price_of(model)

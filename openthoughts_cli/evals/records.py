@@ -44,6 +44,10 @@ class Scores:
     metrics: dict[str, float]
     record: dict[str, Any] = field(default_factory=dict[str, Any])
 
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.items())
+        return f"<{self.benchmark} at step {self.step}: {figures}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -35,6 +35,7 @@ from openthoughts_cli.runs.environment import describe_environment
 from openthoughts_cli.runs.layout import RunDirectory, find_run, list_runs, new_run_id
 from openthoughts_cli.runs.lock import locked
 from openthoughts_cli.runs.log import RunLog, next_attempt, run_status
+from openthoughts_cli.waiting import run_to_end
 
 if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
@@ -53,6 +54,9 @@ class EvalResult:
     scores: Scores
     directory: Path
 
+    def __repr__(self) -> str:
+        return f"<{self.target}: {self.scores!r}>"
+
 
 @dataclass(frozen=True, slots=True)
 class EvalOutcome:
@@ -67,6 +71,11 @@ class EvalOutcome:
     results: tuple[EvalResult, ...] = ()
     failures: tuple[str, ...] = ()
     spent_usd: float = 0.0
+
+    def __repr__(self) -> str:
+        lines = [f"{len(self.results)} results", *(repr(result) for result in self.results)]
+        lines += [f"failed: {failure}" for failure in self.failures]
+        return f"<EvalOutcome {self.status}: " + "\n  ".join(lines) + ">"
 
 
 def run_eval(
@@ -89,7 +98,7 @@ def run_eval(
         UsageError: no benchmark is named.
         OtError: of the kind that says what is wrong; what was recorded is kept.
     """
-    return asyncio.run(_Job(config, confirm, dry_run, listener).go())
+    return run_to_end(_Job(config, confirm, dry_run, listener).go())
 
 
 class _Job:

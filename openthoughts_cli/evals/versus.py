@@ -55,6 +55,16 @@ class Versus:
     only_in_b: tuple[str, ...]
     failures: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        lines = [f"{self.b.name} against {self.a.name}"]
+        for pair in self.evals:
+            for name, result in pair.comparison.differences.items():
+                lines.append(
+                    f"{pair.comparison.benchmark} {name}: {result.difference:+.4g} "
+                    f"(p = {result.p_value:.3g}, {result.problems} problems)"
+                )
+        return "<" + "\n  ".join(lines) + ">"
+
     def as_record(self) -> dict[str, Any]:
         """As JSON."""
         return {

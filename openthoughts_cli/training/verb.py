@@ -44,6 +44,7 @@ from openthoughts_cli.training.receipt import Receipt, past_of, write_receipt
 from openthoughts_cli.training.resume import changed_keys, check_resumable
 from openthoughts_cli.training.stop import StopRequest
 from openthoughts_cli.training.work import Work, owed_evaluations
+from openthoughts_cli.waiting import run_to_end
 
 __all__ = ["Confirm", "TrainResult", "recorded_config", "resume_training", "train"]
 
@@ -64,6 +65,15 @@ class TrainResult:
     failures: tuple[str, ...] = ()
     spent_usd: float = 0.0
     receipt: Receipt | None = None
+
+    def __repr__(self) -> str:
+        where = "no run yet" if self.run is None else self.run.run_id
+        cost = f", ${self.spent_usd:.2f}" if self.plan.costs_money else ""
+        failed = f"; failed: {', '.join(self.failures)}" if self.failures else ""
+        return (
+            f"<TrainResult {self.status}: {where}, {self.plan.model} on {self.plan.subset}, "
+            f"{self.plan.steps:,} steps, {self.plan.train_tokens:,} tokens{cost}{failed}>"
+        )
 
 
 def train(
@@ -86,8 +96,9 @@ def train(
     Raises:
         OtError: of the kind that says what is wrong; what was finished is kept.
     """
-    job = _Job(config, confirm, dry_run, skip_unavailable, stop or StopRequest(), listener)
-    return asyncio.run(job.begin())
+    stop = stop or StopRequest()
+    job = _Job(config, confirm, dry_run, skip_unavailable, stop, listener)
+    return run_to_end(job.begin(), on_interrupt=stop.request)
 
 
 def resume_training(
@@ -112,8 +123,9 @@ def resume_training(
     """
     directory = find_run(run)
     config = config or recorded_config(directory)
-    job = _Job(config, confirm, dry_run, skip_unavailable, stop or StopRequest(), listener)
-    return asyncio.run(job.go_on(directory))
+    stop = stop or StopRequest()
+    job = _Job(config, confirm, dry_run, skip_unavailable, stop, listener)
+    return run_to_end(job.go_on(directory), on_interrupt=stop.request)
 
 
 def recorded_config(run: RunDirectory) -> TrainConfig:

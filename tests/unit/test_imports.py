@@ -13,7 +13,18 @@ PACKAGE = "openthoughts_cli"
 
 # Lower never imports higher; rooms on one line may not import each other, except on the first.
 ORDER = (
-    ("errors", "events", "store", "places", "digests", "redaction", "words", "config", "hub"),
+    (
+        "errors",
+        "events",
+        "store",
+        "places",
+        "digests",
+        "redaction",
+        "words",
+        "config",
+        "hub",
+        "waiting",
+    ),
     ("chat",),
     ("problems",),
     ("data",),
@@ -21,7 +32,7 @@ ORDER = (
     ("runs",),
     ("evals",),
     ("training",),
-    ("report",),
+    ("report", "export"),
     ("sweeps",),
     ("quickstart", "explorer", "doctor"),
     ("cli",),
