@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+from array import array
+from collections import deque
 from collections.abc import Generator
 from typing import Any
 
@@ -35,6 +37,7 @@ __all__ = ["TrainState", "duration", "headline_metric", "open_train_view", "plai
 
 _LOSS_WIDTH = 28
 _MOST_WARNINGS = 3
+_RECENT_STEPS = 8
 
 
 def duration(seconds: float) -> str:
@@ -57,12 +60,14 @@ def headline_metric(metrics: Any) -> tuple[str, str]:
 
 
 class TrainState:
-    """Everything the view shows, gathered from the events."""
+    """Everything the view shows, gathered from the events: eight bytes a step, however long."""
 
     def __init__(self) -> None:
         self.started: RunStarted | None = None
         self.last: StepDone | None = None
-        self.steps: list[StepDone] = []
+        self.losses = array("d")
+        self._losses_from = 1
+        self._recent: deque[StepDone] = deque(maxlen=_RECENT_STEPS)
         self.scores: dict[str, list[tuple[int, dict[str, float]]]] = {}
         self.running: dict[tuple[str, int], tuple[int, int]] = {}
         self.checkpoint: CheckpointSaved | None = None
@@ -77,11 +82,14 @@ class TrainState:
                 self.started = event
                 self.stage = ""
                 # A further attempt does the steps behind its checkpoint again.
-                self.steps = [step for step in self.steps if step.step < event.first_step]
+                del self.losses[max(event.first_step - self._losses_from, 0) :]
                 self.running.clear()
             case StepDone():
+                if not self.losses:
+                    self._losses_from = event.step
                 self.last = event
-                self.steps.append(event)
+                self.losses.append(event.train_mean_nll)
+                self._recent.append(event)
             case EvalStarted():
                 self.running[event.benchmark, event.step] = (0, event.total)
             case EvalProgress():
@@ -94,7 +102,7 @@ class TrainState:
             case CheckpointSaved():
                 self.checkpoint = event
             case Notice(level="warning"):
-                self.warnings.append(event.text)
+                self.warnings = [*self.warnings, event.text][-_MOST_WARNINGS:]
             case StageStarted():
                 self.stage = event.stage
             case StageDone():
@@ -105,21 +113,16 @@ class TrainState:
     @property
     def tokens_per_s(self) -> float:
         """Over the last eight steps."""
-        recent = self.steps[-8:]
-        seconds = sum(step.seconds for step in recent)
-        return sum(step.num_tokens for step in recent) / seconds if seconds else 0.0
+        seconds = sum(step.seconds for step in self._recent)
+        return sum(step.num_tokens for step in self._recent) / seconds if seconds else 0.0
 
     @property
     def eta_s(self) -> float | None:
         """Seconds of training left, by the last eight steps; None before the first."""
-        if self.last is None or not self.steps:
+        if self.last is None:
             return None
-        recent = [step.seconds for step in self.steps[-8:]]
-        return (self.last.total_steps - self.last.step) * sum(recent) / len(recent)
-
-    @property
-    def losses(self) -> list[float]:
-        return [step.train_mean_nll for step in self.steps]
+        seconds = sum(step.seconds for step in self._recent) / len(self._recent)
+        return (self.last.total_steps - self.last.step) * seconds
 
 
 def _grid() -> Table:
@@ -164,7 +167,7 @@ def view(state: TrainState, *, foot: str = _FOOT) -> RenderableType:
         table.add_row(name, Text(f"measuring step {step}: {done}/{total}", style="cyan"))
     if state.checkpoint is not None:
         table.add_row("saved", Text(state.checkpoint.name, style="dim"))
-    for warning in state.warnings[-_MOST_WARNINGS:]:
+    for warning in state.warnings:
         table.add_row(Text("warning", style="yellow"), _one_line(warning))
     started = state.started
     title = f"{started.run_id} · {started.model} · {started.engine}" if started else "preparing"
