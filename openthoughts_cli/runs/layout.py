@@ -93,6 +93,16 @@ class RunDirectory:
         """Where one evaluation's records are."""
         return self.path / "evals" / benchmark / f"step-{step}"
 
+    def is_scored(self, benchmark: str, step: int) -> bool:
+        """Whether one evaluation is done. Requests that failed are errors in its scores: then it is
+        not, and going on with the run asks for those answers again."""
+        try:
+            record = read_object(self.eval_dir(benchmark, step) / "scores.json") or {}
+        except DataError:
+            return False
+        metrics = record.get("metrics")
+        return isinstance(metrics, dict) and not metrics.get("errors")
+
     def read_config(self) -> dict[str, Any]:
         """config.json as written.
 

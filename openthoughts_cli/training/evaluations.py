@@ -99,7 +99,7 @@ class Evaluations:
 
     def is_done(self, step: int, name: str) -> bool:
         """Whether the benchmark's scores of the weights after `step` are there."""
-        return (self._directory(step, name) / "scores.json").is_file()
+        return self._run.is_scored(self._kind(name), step)
 
     def tell_recorded(self) -> None:
         """Put scores into the log that a crash kept out of it: they are written just before."""
@@ -146,8 +146,11 @@ class Evaluations:
         self._tasks.clear()
 
     def _directory(self, step: int, name: str) -> Path:
+        return self._run.eval_dir(self._kind(name), step)
+
+    def _kind(self, name: str) -> str:
         kind = self._made.get(name)
-        return self._run.eval_dir(NLL if kind is None else kind.name, step)
+        return NLL if kind is None else kind.name
 
     async def _measure(self, step: int, names: Sequence[str], sampler_path: str | None) -> None:
         try:

@@ -31,7 +31,7 @@ def owed_evaluations(run: RunDirectory, prepared: Prepared, made: Mapping[str, B
     schedule = EvalSchedule(prepared.config.evals, len(prepared.batches))
     names = {name: made[name].name if name in made else name for name in prepared.config.evals}
     return sum(
-        not (run.eval_dir(names[name], step) / "scores.json").is_file()
+        not run.is_scored(names[name], step)
         for step, name in schedule.all_due()
     )
 

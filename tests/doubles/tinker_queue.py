@@ -23,13 +23,23 @@ class Outcome:
 
 
 class Promise:
-    """A request on its way. `start` is called at once, in order; its result is awaited in a task."""
+    """A request on its way. `start` is called at once, in order; its result is awaited in a task.
+
+    `change` is what it does to the weights, without whose they are and where in the order: equal
+    for equal work, None for a request that changes nothing.
+    """
 
     def __init__(
-        self, request_id: str, digest: bytes, start: Callable[[], Awaitable[Outcome]]
+        self,
+        request_id: str,
+        digest: bytes,
+        start: Callable[[], Awaitable[Outcome]],
+        *,
+        change: bytes | None = None,
     ) -> None:
         self.request_id = request_id
         self.digest = digest
+        self.change = change
         self._start = start
         self._done = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -73,7 +83,10 @@ class Session:
 
 @dataclass
 class Run:
-    """A training run: its requests are done in the order of their sequence ids, without gaps."""
+    """A training run: its requests are done in the order of their sequence ids, without gaps.
+
+    `changes` is what was done to its weights, in order: one entry a time, were it done twice.
+    """
 
     model_id: str
     info: ModelInfo
@@ -81,6 +94,8 @@ class Run:
     trainer: Trainer
     next_seq: int = 1
     promises: dict[int, Promise] = field(default_factory=dict[int, Promise])
+    changes: list[bytes] = field(default_factory=list[bytes])
+    resumed_from: str | None = None
 
     def accept(self, seq_id: int, promise: Promise) -> Promise:
         """Take a request in; begin it, and those that waited for it, when its turn is there.
@@ -99,7 +114,10 @@ class Run:
             raise ValueError(f"seq_id {seq_id} of {self.model_id} is out of range")
         self.promises[seq_id] = promise
         while self.next_seq in self.promises:
-            self.promises[self.next_seq].begin()
+            begun = self.promises[self.next_seq]
+            if begun.change is not None:
+                self.changes.append(begun.change)
+            begun.begin()
             self.next_seq += 1
         return promise
 

@@ -76,7 +76,7 @@ async def client_config(server: TinkerServer, request: HttpRequest) -> HttpRespo
     """The flags of a plain server; everything else is the SDK's default."""
     if not request.json()["sdk_version"]:
         raise Refused(400, "the SDK's version is missing")
-    return json_response({"pjwt_auth_enabled": False})
+    return json_response({"pjwt_auth_enabled": False, **server.client_config})
 
 
 async def client_dynamic_config(server: TinkerServer, request: HttpRequest) -> HttpResponse:
@@ -128,6 +128,8 @@ async def telemetry(server: TinkerServer, request: HttpRequest) -> HttpResponse:
 
 async def retrieve_future(server: TinkerServer, request: HttpRequest) -> HttpResponse:
     request_id = request.json()["request_id"]
+    if request_id in server.lost:
+        raise Refused(410, f"the result of {request_id} is gone")
     if request_id not in server.promises:
         raise Refused(404, f"unknown request_id {request_id}")
     outcome = await server.promises[request_id].wait(server.poll_s)
@@ -175,7 +177,7 @@ async def create_model(server: TinkerServer, request: HttpRequest) -> HttpRespon
 
     async def create() -> Outcome:
         trainer = await server.engine.create_trainer(info.name, lora)
-        server.runs[model_id] = Run(model_id, info, lora, trainer)
+        server.add_run(Run(model_id, info, lora, trainer))
         return Outcome(json={"type": "create_model", "model_id": model_id})
 
     return _create(server, request, model_id, create)
@@ -205,7 +207,7 @@ async def load_weights(server: TinkerServer, request: HttpRequest) -> HttpRespon
 
     async def load() -> Outcome:
         trainer = await saved.open_trainer(server.engine)
-        server.runs[model_id] = Run(model_id, info, saved.lora, trainer)
+        server.add_run(Run(model_id, info, saved.lora, trainer, resumed_from=asked["path"]))
         return Outcome(json={"type": "load_weights", "path": asked["path"], "model_id": model_id})
 
     return _create(server, request, model_id, load)
@@ -231,8 +233,11 @@ def _accept(
     run: Run,
     seq_id: int,
     start: Callable[[], Awaitable[Outcome]],
+    *,
+    change: bytes | None = None,
 ) -> HttpResponse:
-    promise = Promise(f"{run.model_id}:{seq_id}", wire.digest_of(request.body), start)
+    digest = wire.digest_of(request.body)
+    promise = Promise(f"{run.model_id}:{seq_id}", digest, start, change=change)
     accepted = run.accept(seq_id, promise)
     server.promises[accepted.request_id] = accepted
     return _promise(accepted, model_id=run.model_id)
@@ -248,7 +253,8 @@ async def forward_backward(server: TinkerServer, request: HttpRequest) -> HttpRe
         method = run.trainer.forward if asked.forward_only else run.trainer.forward_backward
         return _then(method(data), _forwarded)
 
-    return _accept(server, request, run, asked.seq_id, start)
+    change = None if asked.forward_only else wire.content_of(asked)
+    return _accept(server, request, run, asked.seq_id, start, change=change)
 
 
 def _forwarded(result: ForwardResult) -> Outcome:
@@ -269,6 +275,7 @@ async def optim_step(server: TinkerServer, request: HttpRequest) -> HttpResponse
         run,
         asked["seq_id"],
         lambda: _then(run.trainer.optim_step(params), stepped),
+        change=wire.digest_of(repr(params).encode()),
     )
 
 

@@ -20,9 +20,10 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from openthoughts_cli.engine.base import Engine, ModelInfo
 from openthoughts_cli.errors import ConflictError, EngineError, ModelError
@@ -46,6 +47,7 @@ class TinkerServer:
         key: the only key it lets in.
         advertised: what the capabilities say; by default what the engine serves.
         saved: the tinker:// paths; hand the same mapping to a later server to keep them.
+        client_config: flags that the SDK is told at its start, over its defaults.
         poll_s: how long a retrieval waits before it says "try again".
         now: the server's time in seconds, for expiry.
     """
@@ -57,29 +59,33 @@ class TinkerServer:
         key: str = KEY,
         advertised: Sequence[ModelInfo] | None = None,
         saved: MutableMapping[str, Saved] | None = None,
+        client_config: Mapping[str, Any] | None = None,
         poll_s: float = 20.0,
         port: int = 0,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.key = key
+        self.client_config = dict(client_config or {})
         self.poll_s = poll_s
         self.now = now
         self.advertised = advertised
         self.saved: MutableMapping[str, Saved] = {} if saved is None else saved
         self.sessions: dict[str, Session] = {}
         self.runs: dict[str, Run] = {}
+        self.history: list[Run] = []
         self.samplers: dict[str, SamplingSession] = {}
         self.promises: dict[str, Promise] = {}
+        self.lost: set[str] = set()
         self.requests: list[HttpRequest] = []
         self.violations: list[str] = []
         self.numbers = itertools.count(1)
         self._open_engine = open_engine
         self._engine: Engine | None = None
-        self._http = LoopbackServer(self._respond, port=port)
+        self.http = LoopbackServer(self._respond, port=port)
 
     @property
     def url(self) -> str:
-        return self._http.url
+        return self.http.url
 
     @property
     def engine(self) -> Engine:
@@ -97,6 +103,15 @@ class TinkerServer:
     def expire(self, path: str) -> None:
         """Let saved weights expire now."""
         del self.saved[path]
+
+    def add_run(self, run: Run) -> None:
+        self.runs[run.model_id] = run
+        self.history.append(run)
+
+    def forget(self) -> None:
+        """Lose all that is not on disk: sessions, runs, samplers, results; saved weights stay."""
+        for kept in (self.sessions, self.runs, self.samplers, self.promises):
+            kept.clear()
 
     def promised(
         self, request_id: str, request: HttpRequest, start: Callable[[], Awaitable[Outcome]]
@@ -139,15 +154,15 @@ class TinkerServer:
         raise Refused(404, f"no route {request.method} {request.path}")
 
     def start(self) -> None:
-        self._http.start()
+        self.http.start()
 
     def stop(self) -> None:
         async def close() -> None:
             if self._engine is not None:
                 await self._engine.close()
 
-        self._http.call(close())
-        self._http.stop()
+        self.http.call(close())
+        self.http.stop()
 
     def __enter__(self) -> TinkerServer:
         self.start()

@@ -23,6 +23,7 @@ from openthoughts_cli.engine.base import (
 
 __all__ = [
     "WireError",
+    "content_of",
     "digest_of",
     "read_adam",
     "read_forward_backward",
@@ -40,6 +41,12 @@ class WireError(Exception):
 def digest_of(body: bytes) -> bytes:
     """What tells a request sent again from another one with its id."""
     return hashlib.blake2b(body).digest()
+
+
+def content_of(request: pb.ForwardBackwardRequest) -> bytes:
+    """The digest of its data alone."""
+    data = [datum.SerializeToString(deterministic=True) for datum in request.data]
+    return digest_of(b"".join(data))
 
 
 def read_forward_backward(body: bytes) -> tuple[pb.ForwardBackwardRequest, list[Datum]]:

@@ -102,7 +102,8 @@ def _by_status(error: tinker.APIStatusError) -> OtError:
     if status == 404:
         return ModelError(
             f"Tinker does not know this (404): {detail}",
-            hint="a model may be retired and saved weights may have expired",
+            hint="a model may be retired, and saved weights may have expired; where the server lost "
+            "the session, resume the run: its checkpoints are kept",
         )
     if status == 409:
         return ConflictError(f"Tinker refuses it in this state (409): {detail}")

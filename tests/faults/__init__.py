@@ -1,0 +1,1 @@
+"""Trainings through the real SDK against a server that commits faults."""
