@@ -61,4 +61,5 @@ def _known_secrets(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 def _forms(value: str) -> Iterator[str]:
     yield value
     yield quote(value, safe="", errors="replace")
+    yield quote(value, errors="replace")
     yield json.dumps(value)[1:-1]
