@@ -103,6 +103,14 @@ class Index:
         left_out = self.corpus.num_rows - sum(state.part.rows for state in states)
         return Table.of(read, left_out=left_out)
 
+    def columns(self, state: PartState, names: Sequence[str]) -> Any:
+        """Some columns of one whole part, as a `pyarrow.Table`.
+
+        Raises:
+            NotFoundError: the part is gone or damaged since its state was read.
+        """
+        return _columns(state, names)
+
     def questions(self, states: Sequence[PartState]) -> Callable[[str], str]:
         """The text of each distinct question in these files, by its id."""
         texts: dict[str, str] = {}
