@@ -28,6 +28,9 @@ class WandbConfig(ConfigModel):
     group: str | None = None
     """The W&B group."""
 
+    name: str | None = None
+    """What W&B calls the run. Unset: its id."""
+
 
 def _reference_benchmarks() -> dict[str, BenchmarkConfig]:
     return {
@@ -70,6 +73,11 @@ class TrainConfig(ConfigModel):
     train_split: float = Field(default=0.9, gt=0, le=1)
     """Share of the questions that is trained on; the rest is held out. All answers to a question
     fall on one side."""
+
+    held_out: str | None = None
+    """A subset (name or path) whose rows `nll` reads. Rows of `subset` that ask one of its questions
+    are not trained on, and `train_split` then holds nothing else out. Runs that name the same one
+    can be compared by their NLL."""
 
     seed: int = Field(default=0, ge=0)
     """Of the split, the order of the rows and the adapter's first weights."""

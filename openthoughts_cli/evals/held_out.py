@@ -33,13 +33,16 @@ def held_out_rows(config: EvalConfig, run: RunDirectory | None) -> HeldOut:
         EmptyResultError: the split holds nothing out.
     """
     name, fraction, seed = config.subset, config.train_split, config.split_seed
-    digest = None
+    digest, whole = None, False
     if run is not None:
         trained = run.read_config()
-        recorded = run.read_record().get("subset") or {}
+        apart = trained.get("held_out") is not None
+        recorded = run.read_record().get("held_out" if apart else "subset") or {}
         fraction, seed = float(trained["train_split"]), int(trained["seed"])
         if name is None:
-            name, digest = str(recorded.get("path") or trained["subset"]), recorded.get("digest")
+            named = trained["held_out"] if apart else trained["subset"]
+            name, digest = str(recorded.get("path") or named), recorded.get("digest")
+            whole = apart
     if name is None:
         raise UsageError(
             "nll needs held-out rows", hint="say of which subset with --subset, or give a --run"
@@ -52,6 +55,8 @@ def held_out_rows(config: EvalConfig, run: RunDirectory | None) -> HeldOut:
             hint="restore it, or name another with --subset",
         )
     rows = subset.rows()
+    if whole:
+        return HeldOut(subset.name, tuple(rows))
     _, held = split_by_question(
         [row.question_id for row in rows], train_fraction=fraction, seed=seed
     )

@@ -253,7 +253,7 @@ class _Copy:
             project=self._settings.project,
             entity=self._settings.entity,
             group=self._settings.group,
-            name=self._run.run_id,
+            name=self._settings.name or self._run.run_id,
             config=dict(self._config),
             dir=str(self._run.path),
             settings=wandb.Settings(

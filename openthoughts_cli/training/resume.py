@@ -22,6 +22,7 @@ __all__ = ["changed_keys", "check_resumable"]
 _LENGTHS = frozenset({"epochs", "max_steps"})
 _DIGESTED = {
     "subset": "the subset's content",
+    "held_out": "the held-out subset's content",
     "renderer": "the tokenizer or its template",
     "split": "which rows fit and how they are split",
 }
@@ -55,7 +56,10 @@ def check_resumable(
         ConfigError: with the names of what changed and cannot.
     """
     changed = changed_keys(recorded.identity(), prepared.config.identity())
-    content = _changed_content(run.read_record(), prepared)
+    record = run.read_record()
+    if record.get("identity") == prepared.identity:
+        changed = []  # the same content, perhaps under another name or in another place
+    content = _changed_content(record, prepared)
     refused = [key for key in changed if key not in _LENGTHS]
     if refused or content:
         raise ConfigError(
@@ -71,7 +75,9 @@ def check_resumable(
 def _changed_content(record: Mapping[str, Any], prepared: Prepared) -> list[str]:
     now = prepared.record()
     return [
-        words for key, words in _DIGESTED.items() if _digests(record.get(key)) != _digests(now[key])
+        words
+        for key, words in _DIGESTED.items()
+        if _digests(record.get(key)) != _digests(now.get(key))
     ]
 
 

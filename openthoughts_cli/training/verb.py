@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
 
-from openthoughts_cli.config.benchmark import NLL
+from openthoughts_cli.config.engine import EngineConfig
 from openthoughts_cli.config.train import TrainConfig
-from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.engine import default_model, open_engine, resolve_engine
 from openthoughts_cli.engine.base import Engine
-from openthoughts_cli.engine.meter import Meter, Price
+from openthoughts_cli.engine.meter import Meter
 from openthoughts_cli.errors import (
     ConflictError,
     DataError,
     InterruptedByUser,
-    NetworkError,
     OtError,
     StorageError,
-    UsageError,
 )
-from openthoughts_cli.evals.benchmark import Benchmark, benchmark
-from openthoughts_cli.evals.plan import check_available
 from openthoughts_cli.events import Listener, Notice, RunFinished, fan_out, silent
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.redaction import redact
@@ -36,19 +29,28 @@ from openthoughts_cli.runs.environment import describe_environment
 from openthoughts_cli.runs.layout import Checkpoint, RunDirectory, find_run, new_run_id
 from openthoughts_cli.runs.lock import locked
 from openthoughts_cli.runs.log import RunLog, next_attempt, run_status, spent_usd
-from openthoughts_cli.runs.wandb import check_wandb, copied_to_wandb
+from openthoughts_cli.runs.wandb import copied_to_wandb
 from openthoughts_cli.training.checkpoints import last_state
-from openthoughts_cli.training.plan import Plan, make_plan
-from openthoughts_cli.training.prepare import Prepared, prepare
-from openthoughts_cli.training.receipt import Receipt, past_of, write_receipt
+from openthoughts_cli.training.plan import Plan
+from openthoughts_cli.training.planning import Planned, plan_run
+from openthoughts_cli.training.prepare import Prepared
+from openthoughts_cli.training.receipt import Receipt, write_receipt
 from openthoughts_cli.training.resume import changed_keys, check_resumable
 from openthoughts_cli.training.stop import StopRequest
+from openthoughts_cli.training.surroundings import Surroundings
 from openthoughts_cli.training.work import Work, owed_evaluations
 from openthoughts_cli.waiting import run_to_end
 
-__all__ = ["Confirm", "TrainResult", "recorded_config", "resume_training", "train"]
-
-_PRICES_S = 4.0
+__all__ = [
+    "Confirm",
+    "Means",
+    "OpenEngine",
+    "TrainResult",
+    "recorded_config",
+    "resume_training",
+    "train",
+    "train_as_task",
+]
 
 EndedAs: TypeAlias = Literal["done", "interrupted", "failed", "budget"]
 Confirm: TypeAlias = Callable[[Plan], None]
@@ -76,6 +78,28 @@ class TrainResult:
         )
 
 
+class OpenEngine(Protocol):
+    """Opens the engine that a config names, as `engine.open_engine` does."""
+
+    def __call__(self, config: EngineConfig, *, store: Path, listener: Listener) -> Engine: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a run is carried out with; a sweep shares some of it among its cells.
+
+    `planned` is a plan made before, of this very config. `new_meter` is called with the limit in
+    dollars and what was spent.
+    """
+
+    surroundings: Surroundings = dataclasses.field(default_factory=Surroundings)
+    planned: Planned | None = None
+    open_engine: OpenEngine = open_engine
+    new_meter: Callable[[float | None, float], Meter] = lambda most, spent: Meter(
+        most, spent_usd=spent
+    )
+
+
 def train(
     config: TrainConfig,
     *,
@@ -99,6 +123,24 @@ def train(
     stop = stop or StopRequest()
     job = _Job(config, confirm, dry_run, skip_unavailable, stop, listener)
     return run_to_end(job.begin(), on_interrupt=stop.request)
+
+
+async def train_as_task(
+    config: TrainConfig,
+    *,
+    means: Means,
+    skip_unavailable: bool = False,
+    stop: StopRequest | None = None,
+    listener: Listener = silent,
+) -> TrainResult:
+    """`train` for a loop that runs already, beside other runs; an unfinished run of the name is
+    gone on with. Nobody is asked: whoever calls has agreed to the plan.
+
+    Raises:
+        As `train`.
+    """
+    stop = stop or StopRequest()
+    return await _Job(config, None, False, skip_unavailable, stop, listener, means).begin()
 
 
 def resume_training(
@@ -154,6 +196,7 @@ class _Job:
         skip_unavailable: bool,
         stop: StopRequest,
         listener: Listener,
+        means: Means | None = None,
     ) -> None:
         self._config = config
         self._confirm = confirm
@@ -161,22 +204,22 @@ class _Job:
         self._skip_unavailable = skip_unavailable
         self._stop = stop
         self._listener = listener
-        self._made: dict[str, Benchmark] = {}
+        self._means = means or Means()
 
     async def begin(self) -> TrainResult:
         """A new run."""
         config = self._resolved()
         now = datetime.now(UTC)
         draft = RunDirectory(runs_dir() / (config.run_name or ".draft"))
-        async with open_engine(config.engine, store=draft.store, listener=self._listener) as probe:
-            prepared, plan, price = await self._plan(config, probe)
-            if self._dry_run:
-                return TrainResult("planned", None, plan)
-            run_id = config.run_name or new_run_id(prepared.subset.name, prepared.identity, now=now)
-            run = RunDirectory(runs_dir() / run_id)
-            if run.config_path.exists():
-                return await self._again(run, prepared, plan, price)
-            self._agree(plan)
+        planned = await self._plan(config, draft.store)
+        prepared, plan = planned.prepared, planned.plan
+        if self._dry_run:
+            return TrainResult("planned", None, plan)
+        run_id = config.run_name or new_run_id(prepared.subset.name, prepared.identity, now=now)
+        run = RunDirectory(runs_dir() / run_id)
+        if run.config_path.exists():
+            return await self._again(run, planned)
+        self._agree(plan)
         with locked(run):
             if run.config_path.exists():  # somebody else began it while we were planning
                 raise ConflictError(
@@ -193,46 +236,44 @@ class _Job:
                     "plan": plan.to_json(),
                 },
             )
-            return await self._attempt(run, prepared, plan, price, None)
+            return await self._attempt(run, planned, None)
 
     async def go_on(self, run: RunDirectory) -> TrainResult:
         """A further attempt at an unfinished run."""
         config = self._resolved()
-        async with open_engine(config.engine, store=run.store, listener=self._listener) as probe:
-            prepared, plan, price = await self._plan(config, probe)
-        return await self._go_on(run, prepared, plan, price)
+        return await self._go_on(run, await self._plan(config, run.store))
 
-    async def _again(
-        self, run: RunDirectory, prepared: Prepared, plan: Plan, price: Price | None
-    ) -> TrainResult:
+    async def _again(self, run: RunDirectory, planned: Planned) -> TrainResult:
         """The same command again: go on with the run, or say that it is done."""
+        prepared = planned.prepared
         changed = changed_keys(recorded_config(run).identity(), prepared.config.identity())
+        if run.read_record().get("identity") == prepared.identity:
+            changed = []  # the same content under another name
         status = run_status(run)
         if changed:
             raise ConflictError(
                 f"the run {run.run_id} exists ({status}) with another {', '.join(changed)}",
                 hint="choose another --run-name, or restore those settings to go on with it",
             )
-        if status == "done" and not owed_evaluations(run, prepared, self._made):
+        if status == "done" and not owed_evaluations(run, prepared, planned.made):
             self._listener(Notice(f"the run {run.run_id} is done already"))
-            return TrainResult("done", run, plan, spent_usd=spent_usd(run))
+            return TrainResult("done", run, planned.plan, spent_usd=spent_usd(run))
         self._listener(Notice(f"the run {run.run_id} exists ({status}): going on with it"))
-        return await self._go_on(run, prepared, plan, price)
+        return await self._go_on(run, planned)
 
-    async def _go_on(
-        self, run: RunDirectory, prepared: Prepared, plan: Plan, price: Price | None
-    ) -> TrainResult:
+    async def _go_on(self, run: RunDirectory, planned: Planned) -> TrainResult:
+        prepared = planned.prepared
         with locked(run):
             start = last_state(run, self._listener)
             done_steps = 0 if start is None else start.batch
             recorded = recorded_config(run)
             check_resumable(run, recorded, prepared, done_steps=done_steps)
-            plan = dataclasses.replace(plan, first_step=done_steps + 1)
+            plan = dataclasses.replace(planned.plan, first_step=done_steps + 1)
             if self._dry_run:
                 return TrainResult("planned", run, plan, spent_usd=spent_usd(run))
             self._agree(plan)
             _record_changes(run, recorded, prepared)
-            return await self._attempt(run, prepared, plan, price, start)
+            return await self._attempt(run, dataclasses.replace(planned, plan=plan), start)
 
     def _agree(self, plan: Plan) -> None:
         """Show the plan; a Ctrl-C until then, or at the question, means that nothing starts."""
@@ -250,67 +291,27 @@ class _Job:
         model = self._config.model or default_model(engine.kind)
         return self._config.model_copy(update={"engine": engine, "model": model})
 
-    async def _plan(
-        self, config: TrainConfig, engine: Engine
-    ) -> tuple[Prepared, Plan, Price | None]:
-        load_subset(config.subset)  # before anything that needs a network or minutes
-        check_wandb(config.wandb)
-        model = await engine.describe(config.model or default_model(engine.kind), train=True)
-        self._refuse_stopped()
-        config = await asyncio.to_thread(self._available, config)
-        self._refuse_stopped()
-        prepared = prepare(config, model, listener=self._listener)
-        price, as_of = await asyncio.to_thread(_price, engine, model.name, self._listener)
-        if engine.costs_money and config.max_usd is not None and price is None:
-            raise UsageError(
-                f"max_usd cannot be kept: no price is known for {model.name}",
-                hint="leave max_usd away and confirm with --yes, or choose a model with a price",
+    async def _plan(self, config: TrainConfig, store: Path) -> Planned:
+        if self._means.planned is not None:
+            return self._means.planned
+        async with self._means.open_engine(
+            config.engine, store=store, listener=self._listener
+        ) as probe:
+            return await plan_run(
+                config,
+                probe,
+                surroundings=self._means.surroundings,
+                skip_unavailable=self._skip_unavailable,
+                refuse_stopped=self._refuse_stopped,
+                listener=self._listener,
             )
-        past = past_of(model.name, engine.kind)
-        plan = make_plan(
-            prepared,
-            engine_kind=engine.kind,
-            costs_money=engine.costs_money,
-            made=self._made,
-            price=price,
-            prices_as_of=as_of,
-            tokens_per_answer=past.tokens_per_answer,
-            train_tokens_per_s=past.train_tokens_per_s,
-            seconds_beside_training=past.seconds_beside_training,
-        )
-        return prepared, plan, price
-
-    def _available(self, config: TrainConfig) -> TrainConfig:
-        """The config with the benchmarks that can run here; the others are refused or left out."""
-        sampled = {name: plan for name, plan in config.evals.items() if name != NLL}
-        self._made = {name: benchmark(name).configured(plan) for name, plan in sampled.items()}
-        problems = check_available(sampled, self._made)
-        if not problems:
-            return config
-        reasons = "; ".join(f"{p.benchmark}: {p.error.message}" for p in problems)
-        if not self._skip_unavailable:
-            first = problems[0].error
-            raise type(first)(
-                f"{len(problems)} of the run's benchmarks cannot run here: {reasons}",
-                hint="mend that, name other benchmarks under evals:, or leave these out with "
-                "--skip-unavailable",
-            )
-        self._listener(Notice(f"benchmarks left out: {reasons}", "warning"))
-        for problem in problems:
-            del self._made[problem.benchmark]
-        kept = {n: plan for n, plan in config.evals.items() if n == NLL or n in self._made}
-        return config.model_copy(update={"evals": kept})
 
     async def _attempt(
-        self,
-        run: RunDirectory,
-        prepared: Prepared,
-        plan: Plan,
-        price: Price | None,
-        start: Checkpoint | None,
+        self, run: RunDirectory, planned: Planned, start: Checkpoint | None
     ) -> TrainResult:
+        prepared, price = planned.prepared, planned.price
         attempt = next_attempt(run)
-        meter = Meter(prepared.config.max_usd, spent_usd=spent_usd(run))
+        meter = self._means.new_meter(prepared.config.max_usd, spent_usd(run))
         log = RunLog(
             run,
             attempt,
@@ -320,34 +321,33 @@ class _Job:
         config = {**prepared.config.model_dump(mode="json"), "record": prepared.record()}
         with copied_to_wandb(prepared.config.wandb, run, config, told) as copy:
             listener = fan_out(log, self._listener, copy)
-            return await self._train(run, prepared, plan, price, start, meter, attempt, listener)
+            return await self._train(run, planned, start, meter, attempt, listener)
 
     async def _train(
         self,
         run: RunDirectory,
-        prepared: Prepared,
-        plan: Plan,
-        price: Price | None,
+        planned: Planned,
         start: Checkpoint | None,
         meter: Meter,
         attempt: int,
         listener: Listener,
     ) -> TrainResult:
+        prepared, plan = planned.prepared, planned.plan
         began = time.monotonic()
         try:
-            async with open_engine(
+            async with self._means.open_engine(
                 prepared.config.engine, store=run.store, listener=listener
             ) as engine:
                 work = Work(
                     run,
                     prepared,
-                    self._made,
+                    planned.made,
                     engine,
                     self._stop,
                     listener,
                     attempt,
                     start=start,
-                    price=price,
+                    price=planned.price,
                     meter=meter,
                 )
                 ended = await work.run()
@@ -385,28 +385,3 @@ def _record_changes(run: RunDirectory, recorded: TrainConfig, prepared: Prepared
     record = run.read_record()
     changes = [*record.get("changes", []), {"keys": changed, "before": old}]
     run.write_config(new, {**record, **prepared.record(), "changes": changes})
-
-
-def _price(engine: Engine, model: str, listener: Listener) -> tuple[Price | None, str | None]:
-    """The model's price and the date of the list; (None, None) when it is free or unknown.
-
-    The published list is read when it answers within seconds; else the snapshot serves.
-    """
-    if not engine.costs_money:
-        return None, None
-    from openthoughts_cli.engine.tinker.prices import PublishedPrice, fetch_prices, price_of
-
-    found: list[Mapping[str, PublishedPrice]] = []
-
-    def ask() -> None:
-        with contextlib.suppress(NetworkError):
-            found.append(fetch_prices(timeout_s=_PRICES_S))
-
-    # A thread of its own, since looking a host up may take longer than any time limit.
-    thread = threading.Thread(target=ask, name="prices", daemon=True)
-    thread.start()
-    thread.join(_PRICES_S)
-    price, as_of = price_of(model, found[0] if found else None)
-    if not found and price is not None:
-        listener(Notice(f"the published prices cannot be reached: those of {as_of} are used"))
-    return price, as_of
