@@ -36,7 +36,15 @@ from openthoughts_cli.config.schema import SHORT_KEYS, annotation_at, expected_o
 from openthoughts_cli.config.yaml_file import Document, KeyPath, parse_value, read_document
 from openthoughts_cli.errors import ConfigError
 
-__all__ = ["REQUIRED", "Loaded", "Origin", "flat_values", "load_config", "resolved_values"]
+__all__ = [
+    "REQUIRED",
+    "Loaded",
+    "Origin",
+    "flat_values",
+    "load_config",
+    "read_layers",
+    "resolved_values",
+]
 
 M = TypeVar("M", bound=ConfigModel)
 
@@ -103,6 +111,21 @@ def load_config(
     if config is None or problems.lines:
         raise _config_error(problems.lines, verb_of(model))
     return Loaded(config, _all_origins(config, layers), tuple(files))
+
+
+def read_layers(model: type[ConfigModel], file: Path) -> tuple[Layers, list[str]]:
+    """The values of a file and of what it extends, put over each other and not validated yet, and
+    what is wrong with the files as such.
+
+    Raises:
+        NotFoundError: the file, or one it extends, does not exist.
+        ConfigError: a file that is no YAML mapping.
+    """
+    problems = _Problems()
+    layers = Layers(model)
+    for document in _with_bases(file, problems, []):
+        layers.merge(document.values, lambda path, d=document: _place_in(d, path))
+    return layers, problems.lines
 
 
 def resolved_values(config: ConfigModel) -> dict[str, Any]:
