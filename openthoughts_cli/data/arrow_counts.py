@@ -24,6 +24,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from openthoughts_cli.data.arrow_encoder import ArrowEncoder, Encoded
+from openthoughts_cli.data.arrow_values import take_rows, text_column
 from openthoughts_cli.data.beginnings import Beginnings, Texts
 from openthoughts_cli.data.tokens import CountColumns
 from openthoughts_cli.data.trace import CLOSE, OPEN, split_trace
@@ -132,7 +133,7 @@ class ArrowCounts:
         columns = CountColumns(total, question, np.zeros_like(prompt), answer, control)
         rest = np.setdiff1d(np.arange(len(answers)), sure)
         if len(rest):
-            whole = self._all(questions.take(pa.array(rest)), answers.take(pa.array(rest)))
+            whole = self._all(take_rows(questions, rest), take_rows(answers, rest))
             for column, values in zip(columns, whole, strict=True):
                 column[rest] = values
         return columns
@@ -157,7 +158,7 @@ class ArrowCounts:
         if not self._renderer.opens_thinking:
             return answers
         texts = [self._renderer.target_text(answer) for answer in answers.to_pylist()]
-        return pa.array(texts, pa.large_string())
+        return text_column(texts)
 
     def _heads(
         self,
@@ -237,7 +238,7 @@ class ArrowCounts:
 
     def _ask(self, questions: list[str]) -> list[tuple[int, int, bool]]:
         prompts = [self._renderer.prompt_text(question) for question in questions]
-        found = self.encoder.encode(pa.array(prompts, pa.large_string()))
+        found = self.encoder.encode(text_column(prompts))
         asked: list[tuple[int, int, bool]] = []
         for i, (first, last) in enumerate(pairwise(found.offsets.tolist())):
             total, inside = (

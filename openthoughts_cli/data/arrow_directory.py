@@ -13,8 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from openthoughts_cli.data.arrow_values import int_column, text_column
 from openthoughts_cli.data.parquet import broken
 from openthoughts_cli.data.rows import Row
 from openthoughts_cli.errors import DataError
@@ -24,11 +26,12 @@ __all__ = ["read_rows", "read_table", "write_rows"]
 _FILE = "data-00000-of-00001.arrow"
 _BATCH_ROWS = 256
 _TURN = pa.struct([("from", pa.string()), ("value", pa.string())])
+_TALK = pa.list_(_TURN)
 _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("difficulty", pa.int64()),
     ("source", pa.string()),
     ("domain", pa.string()),
-    ("conversations", pa.list_(_TURN)),
+    ("conversations", _TALK),
     ("row_id", pa.string()),
     ("question_id", pa.string()),
     ("tokens", pa.int64()),
@@ -65,7 +68,7 @@ def write_rows(directory: Path, rows: Iterable[tuple[Row, str]], *, fingerprint:
     ):
         source = iter(rows)
         while batch := list(islice(source, _BATCH_ROWS)):
-            writer.write_batch(pa.RecordBatch.from_pylist([_record(*r) for r in batch], schema))
+            writer.write_batch(_batch(batch, schema))
     info = {"citation": "", "description": "", "features": _FEATURES, "homepage": "", "license": ""}
     state = {
         "_data_files": [{"filename": _FILE}],
@@ -80,11 +83,20 @@ def write_rows(directory: Path, rows: Iterable[tuple[Row, str]], *, fingerprint:
         (directory / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def _record(row: Row, answer_role: str) -> dict[str, Any]:
-    values = row._asdict()
-    question, answer = values.pop("question"), values.pop("answer")
-    turns = [{"from": "human", "value": question}, {"from": answer_role, "value": answer}]
-    return {**values, "conversations": turns}
+def _batch(rows: list[tuple[Row, str]], schema: Any) -> Any:
+    turns = [part for row, role in rows for part in (("human", row.question), (role, row.answer))]
+    text = pa.string()
+    pairs = pa.StructArray.from_arrays(
+        [text_column((role for role, _ in turns), text), text_column((t for _, t in turns), text)],
+        fields=list(_TURN),
+    )
+    starts = int_column(np.arange(0, len(turns) + 1, 2), pa.int32())
+    columns = {"conversations": pa.ListArray.from_arrays(starts, pairs, type=_TALK)}
+    for name, kind in _COLUMNS:
+        if name not in columns:
+            values = [getattr(row, name) for row, _ in rows]
+            columns[name] = text_column(values, kind) if kind == text else int_column(values, kind)
+    return pa.RecordBatch.from_arrays([columns[name] for name, _ in _COLUMNS], schema=schema)
 
 
 def read_table(directory: Path) -> Any:

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
+
+from openthoughts_cli.data.arrow_values import text_column
 
 __all__ = ["Beginnings", "Texts"]
 
@@ -74,7 +75,7 @@ class Beginnings:
             if cut:
                 rows.append(row)
                 found.append(cut)
-        return rows, pa.array(found, pa.large_binary()).view(pa.large_string())
+        return rows, text_column(found)
 
     def spells_control(self, text: bytes) -> bool:
         """Whether a control token is spelled anywhere in a text."""

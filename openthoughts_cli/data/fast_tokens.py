@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from openthoughts_cli.data.arrow_counts import ArrowCounts
 from openthoughts_cli.data.arrow_encoder import ArrowEncoder
+from openthoughts_cli.data.arrow_values import text_column
 from openthoughts_cli.data.tokens import CountColumns, RendererCounter, TokenCounts
 from openthoughts_cli.events import Listener, Notice, silent
 
@@ -97,8 +97,7 @@ class FastCounter:
         if not rows or self._start() is None:
             return self._exact.count(rows)
         questions, answers = zip(*rows, strict=True)
-        kind = pa.large_string()
-        return self.count_columns(pa.array(questions, kind), pa.array(answers, kind)).rows()
+        return self.count_columns(text_column(questions), text_column(answers)).rows()
 
     def count_columns(
         self, questions: Any, answers: Any, *, at_most: int | None = None
@@ -144,16 +143,14 @@ class FastCounter:
         return columns
 
     def _agrees(self, columns: ArrowCounts) -> bool:
-        questions, answers = (
-            pa.array(column, pa.large_string()) for column in zip(*PROBE, strict=True)
-        )
+        questions, answers = map(text_column, zip(*PROBE, strict=True))
         found = columns.count(questions, answers)
         wanted = self._exact.count_columns(questions, answers)
         if not all(map(np.array_equal, found, wanted)):
             return False
         examples = self._renderer.examples(PROBE)
         texts = [self._renderer.target_text(answer) for _, answer in PROBE]
-        ids = columns.encoder.encode(pa.array(texts, pa.large_string())).ids
+        ids = columns.encoder.encode(text_column(texts)).ids
         return ids.tolist() == [token for each in examples for token in each.target[:-1]]
 
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from openthoughts_cli.data.ahead import ahead
+from openthoughts_cli.data.arrow_values import take_rows
 from openthoughts_cli.errors import BrokenFileError, SchemaError
 
 __all__ = ["COLUMNS", "LABELS", "Labels", "RawRow", "check_schema", "open_parquet", "read_labels"]
@@ -242,7 +243,7 @@ def read_some(
             raise broken(name, error) from error
         end = bisect_left(rows, start + batch.num_rows, lo=at)
         if end > at:
-            picked = batch.take(pa.array([row - start for row in rows[at:end]]))
+            picked = take_rows(batch, [row - start for row in rows[at:end]])
             for row, raw in zip(
                 rows[at:end], _batch_rows(picked, row_group, 0, _all_rows), strict=True
             ):

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import pyarrow as pa
 import xxhash
 
+from openthoughts_cli.data.arrow_values import text_column
 from openthoughts_cli.data.corpus import Corpus
 from openthoughts_cli.data.criteria import Criteria, judge, order_key
 from openthoughts_cli.data.draw import Chosen, Place
@@ -268,8 +268,8 @@ def answer_hash(answer: bytes) -> int:
 def text_arrays(rows: Sequence[RawRow]) -> tuple[Any, Any]:
     """Questions and answers as `pyarrow.LargeStringArray`s; the bytes were checked before."""
     return (
-        pa.array([row.question for row in rows], pa.large_binary()).view(pa.large_string()),
-        pa.array([row.answer for row in rows], pa.large_binary()).view(pa.large_string()),
+        text_column(row.question for row in rows),
+        text_column(row.answer for row in rows),
     )
 
 

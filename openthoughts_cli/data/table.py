@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from openthoughts_cli.data.arrow_values import flags_of, name_column, numbers_of
 from openthoughts_cli.data.corpus import Corpus
 from openthoughts_cli.data.criteria import Criteria, judge, order_key, question_order_key
 from openthoughts_cli.data.draw import Chosen, Place
@@ -74,19 +75,21 @@ class Table:
 
     def numbers(self, name: str, kind: Any = np.int64) -> NDArray[Any]:
         """A column of numbers, null as 0."""
-        return self.columns.column(name).fill_null(0).to_numpy().astype(kind)
+        return numbers_of(self.columns.column(name)).astype(kind)
 
     def flags(self, name: str) -> NDArray[np.bool_]:
         """A column of true and false, null as false."""
-        return self.columns.column(name).fill_null(False).to_numpy().astype(np.bool_)
+        return flags_of(self.columns.column(name))
 
     def texts(self, name: str) -> NDArray[np.object_]:
         """A column of names, null as None."""
         column = self.columns.column(name).combine_chunks()
         if isinstance(column, pa.ChunkedArray):
-            column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], _NAMES)
+            column = (
+                pa.concat_arrays(column.chunks) if column.num_chunks else name_column([], _NAMES)
+            )
         names = np.array([*column.dictionary.to_pylist(), None], dtype=object)
-        return names[column.indices.fill_null(len(names) - 1).to_numpy().astype(np.int64)]
+        return names[numbers_of(column.indices, len(names) - 1)]
 
 
 def select_from_table(

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from openthoughts_cli.data import parquet
+from openthoughts_cli.data.arrow_values import int_column, name_column, text_column
 from openthoughts_cli.data.corpus import Part
 from openthoughts_cli.data.figures import BOXED
 from openthoughts_cli.data.parquet import Malformed, RawRow
@@ -60,6 +61,12 @@ def tabulate(
     finally:
         file.close()
     return columns.table()
+
+
+def _array(values: list[Any], kind: Any) -> Any:
+    if pa.types.is_dictionary(kind):
+        return name_column(values, kind)
+    return text_column(values) if pa.types.is_large_string(kind) else int_column(values, kind)
 
 
 def _all_rows(source: str, domain: str) -> bool:
@@ -131,7 +138,7 @@ class _Columns:
                     columns[column][at] = value
         if columns:
             arrays = [
-                pa.array(column, field.type)
+                _array(column, field.type)
                 for column, field in zip(columns, PART_SCHEMA, strict=True)
             ]
             self._batches.append(pa.Table.from_arrays(arrays, schema=PART_SCHEMA))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from openthoughts_cli.cli.app import VERBS
+from tests.doubles.tokenizer import byte_model
 
 HEAVY = {
     "datasets",
@@ -110,3 +112,18 @@ def test_completion_of_config_keys_knows_the_verb() -> None:
     offered, modules = complete("ot config show train --set engine.d")
     assert {word for word in offered if word} == {"engine.device=", "engine.dtype="}
     assert not modules & HEAVY
+
+
+def test_a_subset_is_cut_without_pandas_datasets_or_polars(tmp_path: Path) -> None:
+    words = ["subset", "--dataset", "sample", "-n", "3", "--tokenizer", str(byte_model(tmp_path / "model"))]
+    places = {"OT_SUBSETS": str(tmp_path / "subsets"), "OT_CACHE": str(tmp_path / "cache")}
+    heavy = HEAVY - {"numpy", "pyarrow", "tokenizers"}
+    code, text, modules = run(*words, **places)
+    assert code == 0, text
+    assert not modules & heavy
+    code, text, _ = run("index", "build", *words[1:3], *words[5:], **places)
+    assert code == 0, text
+    code, text, modules = run(*words, "--name", "again", **places)
+    assert code == 0, text
+    assert not modules & heavy
+    assert "gigatoken" not in modules
