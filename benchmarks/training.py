@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["GOMP_SPINCOUNT"] = "0"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 from benchmarks.training_local import local_rates, view_cost
 from benchmarks.training_ways import evaluate_inline, make_run, naive, our_loop, some_rows
@@ -284,6 +286,7 @@ def main() -> None:
     if chosen.serve:
         serve()
         return
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
     machine = (
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +19,15 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # while the command line itself was imported, or as it ended
         sys.stderr.write("error: interrupted\n")
         return 130
+    finally:
+        if args is None:
+            _end_at_once_on_ctrl_c()
+
+
+def _end_at_once_on_ctrl_c() -> None:
+    """From here on only libraries tidy up: Ctrl-C ends the process, and no traceback is printed."""
+    with contextlib.suppress(ValueError):  # not the main thread: no signal arrives here
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

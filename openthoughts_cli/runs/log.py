@@ -6,6 +6,8 @@ crash some steps are done again, and readers keep the newest line of each step.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -41,7 +43,8 @@ __all__ = [
     "step_metrics",
 ]
 
-_NOT_LOGGED = (StageProgress, EvalProgress)
+_NOT_LOGGED = (StageProgress,)
+_PROGRESS_EVERY_S = 5.0
 EVENT_KINDS: dict[type[Event], str] = {
     Notice: "notice",
     StageStarted: "stage_started",
@@ -50,6 +53,7 @@ EVENT_KINDS: dict[type[Event], str] = {
     StepDone: "step",
     CheckpointSaved: "checkpoint",
     EvalStarted: "eval_started",
+    EvalProgress: "eval_progress",
     EvalDone: "eval_done",
     RunFinished: "run_finished",
 }
@@ -61,23 +65,43 @@ class RunLog:
     Args:
         spent_usd: what the run has cost at most, with what is in flight; written with each event,
             so that a limit holds for all attempts together.
+        now_s: a clock that only goes forward, in seconds. An evaluation's progress is written
+            every five seconds at most: enough for `ot train --attach`.
     """
 
     def __init__(
-        self, run: RunDirectory, attempt: int, *, spent_usd: Callable[[], float] | None = None
+        self,
+        run: RunDirectory,
+        attempt: int,
+        *,
+        spent_usd: Callable[[], float] | None = None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = run
         self._spent_usd = spent_usd
         self.attempt = attempt
+        self._now_s = now_s
+        self._progress_s: dict[tuple[str, int], float] = {}
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, _NOT_LOGGED):
+        if isinstance(event, _NOT_LOGGED) or not self._is_worth_a_line(event):
             return
         self._append_event(event)
         if isinstance(event, StepDone):
             append_line(self._run.metrics_path, {**step_line(event), "attempt": self.attempt})
         elif isinstance(event, EvalDone):
             append_line(self._run.metrics_path, {**eval_line(event), "attempt": self.attempt})
+
+    def _is_worth_a_line(self, event: Event) -> bool:
+        if isinstance(event, EvalDone):
+            self._progress_s.pop((event.benchmark, event.step), None)
+        if not isinstance(event, EvalProgress):
+            return True
+        now_s, key = self._now_s(), (event.benchmark, event.step)
+        if now_s - self._progress_s.get(key, -math.inf) < _PROGRESS_EVERY_S:
+            return False
+        self._progress_s[key] = now_s
+        return True
 
     def _append_event(self, event: Event) -> None:
         fields = asdict(event)

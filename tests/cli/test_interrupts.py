@@ -91,3 +91,24 @@ def test_a_command_unwinds_and_ends_with_130(number: signal.Signals) -> None:
     assert process.returncode == 130
     assert out == "cleaned up\n"
     assert err == "error: interrupted\n"
+
+
+def test_ctrl_c_while_libraries_tidy_up_ends_the_process_without_a_traceback() -> None:
+    code = (
+        "import atexit, sys, time\n"
+        "from openthoughts_cli.__main__ import main\n"
+        "atexit.register(lambda: (print('leaving', flush=True), time.sleep(60)))\n"
+        "sys.argv = ['ot', '--version']\n"
+        "sys.exit(main())\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        while process.stdout.readline() != "leaving\n":
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    assert err == ""

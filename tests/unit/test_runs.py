@@ -17,6 +17,7 @@ from openthoughts_cli.events import (
     Notice,
     RunFinished,
     RunStarted,
+    StageProgress,
     StepDone,
 )
 from openthoughts_cli.runs.environment import describe_environment
@@ -93,12 +94,19 @@ def test_the_newest_attempt_of_a_step_counts(run: RunDirectory) -> None:
     assert eval_metrics(run) == {"nll": [(2, {"mean": 1.0}), (4, {"mean": 0.5, "per_byte": 0.2})]}
 
 
-def test_progress_is_not_logged_and_everything_else_is(run: RunDirectory) -> None:
-    log = RunLog(run, 1)
+def test_everything_is_logged_and_progress_every_five_seconds(run: RunDirectory) -> None:
+    now_s = 0.0
+    log = RunLog(run, 1, now_s=lambda: now_s)
     log(Notice("hello"))
-    log(EvalProgress("nll", 1, 1, 2))
+    for now_s in (0.0, 1.0, 4.9, 5.0, 6.0, 10.1):
+        log(EvalProgress("nll", 1, int(now_s), 20))
+        log(EvalProgress("arithmetic", 1, int(now_s), 30))
+    log(StageProgress("reading", 3))
     log(CheckpointSaved("step-000001", 2, 0.5, "/s", None))
-    assert [line["event"] for line in read_lines(run.events_path)] == ["notice", "checkpoint"]
+    lines = read_lines(run.events_path)
+    assert [line["event"] for line in lines] == ["notice", *["eval_progress"] * 6, "checkpoint"]
+    shown = [line["done"] for line in lines if line.get("benchmark") == "nll"]
+    assert shown == [0, 5, 10]
 
 
 def test_status_and_attempts_follow_the_log(run: RunDirectory) -> None:

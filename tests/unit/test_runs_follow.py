@@ -13,6 +13,7 @@ from pathlib import Path
 from openthoughts_cli.events import (
     CheckpointSaved,
     EvalDone,
+    EvalProgress,
     EvalStarted,
     Event,
     Notice,
@@ -45,6 +46,7 @@ def test_what_a_log_tells_is_what_was_said(tmp_path: Path) -> None:
         started(),
         step(1),
         EvalStarted("nll", 1, 4),
+        EvalProgress("nll", 1, 2, 4, {"mean": 2.5}),
         CheckpointSaved("step-1", 2, 0.3, "a", None, expires_at="2030-01-01T00:00:00+00:00"),
         EvalDone("nll", 1, {"mean": 2.0}),
         step(2),

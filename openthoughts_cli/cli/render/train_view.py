@@ -38,6 +38,7 @@ __all__ = ["TrainState", "duration", "headline_metric", "open_train_view", "plai
 _LOSS_WIDTH = 28
 _MOST_WARNINGS = 3
 _RECENT_STEPS = 8
+_REFRESH_HZ = 2
 
 
 def duration(seconds: float) -> str:
@@ -264,7 +265,7 @@ def _live(console: RichConsole, foot: str) -> Generator[Listener]:
 
     state = TrainState()
     live = Live(
-        get_renderable=lambda: view(state, foot=foot), console=console, refresh_per_second=4
+        get_renderable=lambda: view(state, foot=foot), console=console, refresh_per_second=_REFRESH_HZ
     )
 
     def tell(event: Event) -> None:
