@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from openthoughts_cli.places import runs_dir, subsets_dir
+from openthoughts_cli.places import runs_dir, subsets_dir, sweeps_dir
 
 __all__ = [
     "benchmark_questions",
@@ -23,6 +23,7 @@ __all__ = [
     "engines",
     "explored",
     "runs",
+    "runs_and_sweeps",
     "sources",
     "subsets",
     "verbs_with_config",
@@ -39,6 +40,11 @@ def subsets(incomplete: str) -> list[str]:
 def runs(incomplete: str) -> list[str]:
     """Ids of the runs on this disk, the newest first."""
     return sorted(_entries(runs_dir(), "config.json", incomplete), reverse=True)
+
+
+def runs_and_sweeps(incomplete: str) -> list[str]:
+    """Names of the sweeps on this disk, then ids of the runs."""
+    return [*_entries(sweeps_dir(), "sweep.json", incomplete), *runs(incomplete)]
 
 
 def explored(incomplete: str) -> list[str]:

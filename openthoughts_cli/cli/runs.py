@@ -6,6 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from openthoughts_cli.cli.board import (
+    AtOption,
+    BaselineOption,
+    CsvOption,
+    MdOption,
+    MetricOption,
+    RunOrSweepArgument,
+    is_sweep,
+    refuse_for_run,
+    show_sweep,
+)
 from openthoughts_cli.cli.console import open_console
 from openthoughts_cli.cli.options import (
     BenchmarkOption,
@@ -48,13 +59,27 @@ def list_all(
 
 @app.command()
 def show(
-    run: RunArgument,
+    run: RunOrSweepArgument,
+    metric: MetricOption = None,
+    at: AtOption = "final",
+    baseline: BaselineOption = None,
+    csv: CsvOption = False,
+    md: MdOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     plain: PlainOption = False,
 ) -> None:
-    """Show one run: what it was, how it went, its scores."""
+    """Show one run, or the ranking of a sweep.
+
+    A run: what it was, how it went, its scores. A sweep: its recipes by a metric, with intervals
+    over problems and seeds, against the baseline on the same problems; recipes that cannot be told
+    apart are ties. Cost, the best checkpoint by held-out NLL, the main effect of each axis.
+    """
     console = open_console(as_json=json, quiet=quiet, plain=plain)
+    if is_sweep(run):
+        show_sweep(console, run, metric=metric, at=at, baseline=baseline, csv=csv, md=md)
+        return
+    refuse_for_run(run, metric=metric, at=at, baseline=baseline, csv=csv, md=md)
     import dataclasses
 
     from openthoughts_cli.runs.layout import find_run

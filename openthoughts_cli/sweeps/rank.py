@@ -176,6 +176,7 @@ def _baseline(entries: Sequence[Entry], name: str | None) -> str:
     recipes = [entry.recipe for entry in entries]
     if name is None:
         return recipes[0] if recipes else ""
+    name = name if name in recipes else name.replace(", ", ",")  # as tables show it
     if name not in recipes:
         raise NotFoundError(
             f"the sweep has no recipe {name!r}{did_you_mean(name, recipes, '; did you mean {}?')}",

@@ -1,0 +1,217 @@
+"""A sweep's ranking as tables for a terminal, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from openthoughts_cli.cli.render.tables import table
+from openthoughts_cli.cli.render.train_view import duration
+from openthoughts_cli.evals.estimators import Interval
+from openthoughts_cli.sweeps.effects import Effect
+from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard
+from openthoughts_cli.sweeps.results import HELD_OUT_RULE, Best
+from openthoughts_cli.sweeps.words import figure, level_words, rank_words, signed
+
+__all__ = ["board_csv", "board_markdown", "render_board"]
+
+_RANKING = ("rank", "recipe", "score", "95% interval", "versus baseline", "p")
+_COST = ("recipe", "seeds", "trained on", "sampled", "time", "cost", "best checkpoint, NLL")
+_EFFECTS = ("axis", "to", "from", "effect", "95% interval", "pairs")
+_NOT_RANKED = ("cell", "why it has no score")
+_RIGHT = ("rank", "score", "p", "seeds", "trained on", "sampled", "time", "cost", "effect", "pairs")
+
+
+def render_board(board: Leaderboard) -> RenderableType:
+    """The whole ranking; sections with nothing to say are left out."""
+    parts: list[RenderableType] = [Text(_headline(board), style="bold")]
+    for title, columns, rows in _sections(board):
+        parts += ["", Text(title, style="dim"), table(columns, rows, right=_RIGHT)]
+    parts += [Text(text, style="yellow") for text in board.warnings]
+    parts += [Text(text, style="dim") for text in _notes(board)]
+    return Group(*parts)
+
+
+def board_markdown(board: Leaderboard) -> str:
+    """The same as Markdown."""
+    parts = [f"## {_escaped(board.sweep)}", f"**{_escaped(_headline(board))}**"]
+    for title, columns, rows in _sections(board):
+        parts += [f"### {title[:1].upper()}{title[1:]}", _markdown(columns, rows)]
+    parts += [f"- {_escaped(text)}" for text in (*board.warnings, *_notes(board))]
+    return "\n\n".join(parts)
+
+
+def board_csv(board: Leaderboard) -> str:
+    """A line a recipe, all figures in plain units (shares, nats, seconds, dollars)."""
+    axes = list(dict.fromkeys(key for entry in board.entries for key in entry.axes))
+    figures = [_figures(entry) for entry in board.entries]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["recipe", *axes, "metric", *(figures[0] if figures else ())])
+    for entry, values in zip(board.entries, figures, strict=True):
+        settings = [level_words(entry.axes.get(key)) for key in axes]
+        writer.writerow([entry.recipe, *settings, board.metric.key, *values.values()])
+    return text.getvalue().rstrip("\n")
+
+
+def _headline(board: Leaderboard) -> str:
+    """What can be claimed, in one sentence."""
+    ranked = [entry for entry in board.entries if entry.rank]
+    if not ranked:
+        return f"{board.sweep}: no ranking by {board.metric.key}"
+    if board.winner is not None:
+        return f"{board.sweep}: {board.winner} is the best of {len(ranked)} by {board.metric.key}"
+    if len(ranked) == 1:
+        return f"{board.sweep}: one recipe has a score by {board.metric.key}"
+    ties = 1 + sum(entry.tied for entry in ranked)
+    return (
+        f"{board.sweep}: no winner by {board.metric.key}; "
+        f"{'all' if ties == len(ranked) else ties} of {len(ranked)} recipes may be the best"
+    )
+
+
+def _notes(board: Leaderboard) -> list[str]:
+    rule = f"{HELD_OUT_RULE[:1].upper()}{HELD_OUT_RULE[1:]}."
+    return [
+        *board.notes,
+        *([rule] if any(r.best for e in board.entries for r in e.results) else []),
+    ]
+
+
+def _spaced(recipe: str) -> str:
+    """Room to break lines at; `--baseline` takes it with and without."""
+    return recipe.replace(",", ", ")
+
+
+def _sections(board: Leaderboard) -> Iterable[tuple[str, Sequence[str], list[Sequence[object]]]]:
+    ranked = [entry for entry in board.entries if entry.rank]
+    if ranked:
+        yield f"ranking; baseline: {board.baseline}", _RANKING, [_ranking(e, board) for e in ranked]
+    yield "cost", _COST, [_cost(entry) for entry in board.entries]
+    if board.effects:
+        yield (
+            "main effects: what changing one axis does, all else the same",
+            _EFFECTS,
+            [_effect(effect, board) for effect in board.effects],
+        )
+    left = [r for entry in board.entries for r in entry.results if r.scores is None and r.reason]
+    if left:
+        yield (
+            "not ranked",
+            _NOT_RANKED,
+            [(_spaced(result.cell.name), result.reason) for result in left],
+        )
+
+
+def _ranking(entry: Entry, board: Leaderboard) -> Sequence[object]:
+    metric = board.metric
+    won = "bold green" if entry.recipe == board.winner else ""
+    versus = entry.versus
+    return (
+        Text(rank_words(entry.rank), style=won),
+        Text(_spaced(entry.recipe), style=won),
+        figure(metric, entry.score),
+        _between(entry.interval, lambda value: figure(metric, value)),
+        "baseline"
+        if entry.recipe == board.baseline
+        else None
+        if versus is None
+        else f"{signed(metric, versus.difference)} "
+        f"({_between(versus.interval, lambda value: signed(metric, value, unit=False))})",
+        None if versus is None else f"{versus.p_value:.3f}",
+    )
+
+
+def _between(interval: Interval | None, shown: Any) -> str:
+    return "-" if interval is None else f"{shown(interval.low)} to {shown(interval.high)}"
+
+
+def _cost(entry: Entry) -> Sequence[object]:
+    return (
+        _spaced(entry.recipe),
+        f"{len(entry.ranked)}/{len(entry.results)}",
+        entry.train_tokens,
+        entry.sampled_tokens,
+        duration(entry.seconds),
+        f"${entry.usd:,.2f}",
+        "\n".join(_checkpoint(result.best) for result in entry.results if result.best) or None,
+    )
+
+
+def _checkpoint(best: Best) -> str:
+    name = "" if best.name == "final" else " (not kept)" if best.name is None else f" ({best.name})"
+    return f"{'final' if best.name == 'final' else f'step {best.step}'}{name}, {best.nll:.4f}"
+
+
+def _effect(effect: Effect, board: Leaderboard) -> Sequence[object]:
+    metric = board.metric
+    return (
+        effect.axis,
+        level_words(effect.level),
+        level_words(effect.reference),
+        None if effect.difference is None else signed(metric, effect.difference),
+        _between(effect.interval, lambda value: signed(metric, value, unit=False)),
+        effect.matched,
+    )
+
+
+def _figures(entry: Entry) -> Mapping[str, object]:
+    versus, best = entry.versus, next((r.best for r in entry.results if r.best), None)
+    low_high = (None, None) if entry.interval is None else (entry.interval.low, entry.interval.high)
+    between = versus.interval if versus is not None else None
+    return {
+        "rank_low": None if entry.rank is None else entry.rank[0],
+        "rank_high": None if entry.rank is None else entry.rank[1],
+        "tied_with_best": entry.tied,
+        "score": entry.score,
+        "low": low_high[0],
+        "high": low_high[1],
+        "estimand": None if entry.interval is None else entry.interval.estimand,
+        "versus_baseline": None if versus is None else versus.difference,
+        "versus_low": None if between is None else between.low,
+        "versus_high": None if between is None else between.high,
+        "p_value": None if versus is None else versus.p_value,
+        "seeds": len(entry.ranked),
+        "cells": len(entry.results),
+        "train_tokens": entry.train_tokens,
+        "sampled_tokens": entry.sampled_tokens,
+        "seconds": entry.seconds,
+        "usd": entry.usd,
+        "best_step": None if best is None else best.step,
+        "best_nll": None if best is None else best.nll,
+        "not_ranked": "; ".join(r.reason for r in entry.results if r.reason),
+    }
+
+
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [
+        f"| {' | '.join(columns)} |",
+        f"|{'|'.join('---:' if name in _RIGHT else '---' for name in columns)}|",
+    ]
+    lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    text = (
+        value.plain
+        if isinstance(value, Text)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else value
+    )
+    return _escaped(str(text)).replace("\n", "; ")
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown and the HTML in it take as text."""
+    for character in "\\|`*<>[]":
+        text = text.replace(character, f"\\{character}")
+    return text
