@@ -115,7 +115,8 @@ def test_completion_of_config_keys_knows_the_verb() -> None:
 
 
 def test_a_subset_is_cut_without_pandas_datasets_or_polars(tmp_path: Path) -> None:
-    words = ["subset", "--dataset", "sample", "-n", "3", "--tokenizer", str(byte_model(tmp_path / "model"))]
+    model = str(byte_model(tmp_path / "model"))
+    words = ["subset", "--dataset", "sample", "-n", "3", "--tokenizer", model]
     places = {"OT_SUBSETS": str(tmp_path / "subsets"), "OT_CACHE": str(tmp_path / "cache")}
     heavy = HEAVY - {"numpy", "pyarrow", "tokenizers"}
     code, text, modules = run(*words, **places)
