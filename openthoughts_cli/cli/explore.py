@@ -36,6 +36,9 @@ def explore(
         str | None,
         typer.Option("--tokenizer", metavar="MODEL", help="Whose tokens: a model id or folder."),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="All files of a large hub data set.")
+    ] = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
     port: Annotated[
         int | None,
@@ -70,7 +73,7 @@ def explore(
     from openthoughts_cli.explorer.serve import choose_port, is_loopback, serve
     from openthoughts_cli.explorer.target import find_settings
 
-    settings = find_settings(target, dataset=dataset, tokenizer=tokenizer, public=public)
+    settings = find_settings(target, dataset=dataset, tokenizer=tokenizer, full=full, public=public)
     port = choose_port(address, port)
     if not is_loopback(address) and not public:
         console.warn(

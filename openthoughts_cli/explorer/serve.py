@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from openthoughts_cli.errors import ConflictError, MissingExtraError, UsageError
+from openthoughts_cli.explorer.library import preload
 from openthoughts_cli.explorer.settings import Settings
 
 __all__ = ["DEFAULT_PORT", "LOOPBACK", "choose_port", "is_loopback", "serve"]
@@ -111,6 +112,7 @@ def serve(
     bootstrap.load_config_options(flags)  # bootstrap.run does not put them in force itself
     shown = "127.0.0.1" if address == "0.0.0.0" else address
     url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+    threading.Thread(target=preload, args=(settings,), daemon=True).start()
     threading.Thread(target=_tell_when_ready, args=(url, ready), daemon=True).start()
     bootstrap.run(script, False, [], flags)
 

@@ -3,6 +3,7 @@ that runs app.py and a test all say it in one way.
 
     OT_EXPLORE_DATASET    the data set shown first
     OT_EXPLORE_TOKENIZER  whose tokens
+    OT_EXPLORE_FULL       1: of a large hub data set all files
     OT_EXPLORE_TARGET     subset:<name>, run:<id> or sweep:<name>: what is opened first
     OT_EXPLORE_PUBLIC     1: read only, without local paths, runs or "save"
 """
@@ -29,6 +30,7 @@ class Settings:
 
     dataset: str | None = None
     tokenizer: str | None = None
+    full: bool = False
     target_kind: Kind = ""
     target: str = ""
     """The name below its root, or, given on the command line, the path of what is opened first."""
@@ -39,11 +41,12 @@ class Settings:
         """Read them from the environment (default: the process's)."""
         found = os.environ if environ is None else environ
         kind, _, target = found.get("OT_EXPLORE_TARGET", "").partition(":")
-        public = found.get("OT_EXPLORE_PUBLIC", "").lower() in ("1", "yes", "true", "on")
+        public, full = (_is_true(found, f"OT_EXPLORE_{name}") for name in ("PUBLIC", "FULL"))
         known: Kind = kind if kind in ("subset", "run", "sweep") and not public else ""  # pyright: ignore[reportAssignmentType]
         return cls(
             dataset=found.get("OT_EXPLORE_DATASET") or None,
             tokenizer=found.get("OT_EXPLORE_TOKENIZER") or None,
+            full=full,
             target_kind=known,
             target=target if known else "",
             public=public,
@@ -55,6 +58,7 @@ class Settings:
             "OT_EXPLORE_DATASET": self.dataset or "",
             "OT_EXPLORE_TOKENIZER": self.tokenizer or "",
             "OT_EXPLORE_TARGET": f"{self.target_kind}:{self.target}" if self.target_kind else "",
+            "OT_EXPLORE_FULL": "1" if self.full else "",
             "OT_EXPLORE_PUBLIC": "1" if self.public else "",
         }
         return {name: value for name, value in values.items() if value}
@@ -89,6 +93,10 @@ class Settings:
                 return here
         roots = {"subset": self.subsets_root, "run": self.runs_root, "sweep": self.sweeps_root}
         return inside(roots[kind], name)
+
+
+def _is_true(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").lower() in ("1", "yes", "true", "on")
 
 
 def inside(root: Path, name: str) -> Path:

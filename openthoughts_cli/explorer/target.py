@@ -26,6 +26,7 @@ def find_settings(
     *,
     dataset: str | None = None,
     tokenizer: str | None = None,
+    full: bool = False,
     public: bool = False,
 ) -> Settings:
     """The settings for what is opened first.
@@ -35,7 +36,7 @@ def find_settings(
         UsageError: a target on a public app, which has neither subsets nor runs.
     """
     if target is None:
-        return Settings(dataset, tokenizer, public=public)
+        return Settings(dataset, tokenizer, full, public=public)
     if public:
         raise UsageError(
             f"--public shows the data set alone, not {target}", hint="leave out one of the two"
@@ -43,11 +44,11 @@ def find_settings(
     for root in (places.subsets_dir(), places.runs_dir(), places.sweeps_dir()):
         kind = _kind_of(root / target) if "/" not in target else ""
         if kind:
-            return Settings(dataset, tokenizer, kind, target)
+            return Settings(dataset, tokenizer, full, kind, target)
     here = Path(target).expanduser()
     kind = _kind_of(here)
     if kind:
-        return Settings(dataset, tokenizer, kind, str(here.resolve()))
+        return Settings(dataset, tokenizer, full, kind, str(here.resolve()))
     subsets, runs = subset_names(), [run.run_id for run in list_runs()]
     guess = did_you_mean(target, [*subsets, *runs], "; did you mean {}?")
     raise NotFoundError(
