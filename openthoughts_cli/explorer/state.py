@@ -1,20 +1,62 @@
 """The state of a page, kept in its URL, so that what is seen can be shared.
 
-Widgets with a value of their own bind themselves (`bind="query-params"`); this is for the rest: the
-row that is open, the page of a table, the run that is looked at. What comes from a URL is untrusted.
+A page names its values with their defaults. `begin` brings what the URL says into the widgets' state
+when the URL came from elsewhere (a link, the browser's back button); `finish` writes what is seen now
+into the URL. A page that is opened from the menu, without a URL of its own, remembers its last state.
+What comes from a URL is untrusted: it is checked against what there is, and left out where it is not.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import streamlit as st
 
-__all__ = ["link", "read", "read_int", "read_many", "write"]
+__all__ = ["begin", "finish", "link", "read", "read_int", "read_many", "recall", "write"]
 
 _MOST_CHARS = 4_000
+_MOST_VALUES = 200
+_WRITTEN = "_url_written"
+_REMEMBERED = "_url_remembered"
+
+
+def begin(page: str, values: Mapping[str, Any]) -> None:
+    """Bring the URL's values into `st.session_state`, before the widgets of these keys are made.
+
+    Args:
+        page: whose state this is.
+        values: of each widget's key its value by the URL, checked.
+    """
+    now = _url()
+    written: dict[str, Any] = st.session_state.setdefault(_WRITTEN, {})
+    if written.get(page) != now:
+        written[page] = now
+        st.session_state.update(values)
+        return
+    for name, value in values.items():
+        st.session_state.setdefault(name, value)
+
+
+def finish(page: str, **values: str | int | Sequence[str] | None) -> None:
+    """Write what is seen now into the URL, and remember it for this page."""
+    write(**values)
+    st.session_state.setdefault(_WRITTEN, {})[page] = _url()
+    st.session_state.setdefault(_REMEMBERED, {})[page] = _url()
+
+
+def recall(page: str, of: str | None = None) -> None:
+    """Where the URL says nothing, put back what this page, or the page `of`, last showed."""
+    remembered: dict[str, Any] = st.session_state.get(_REMEMBERED, {})
+    if not _url() and (found := remembered.get(of or page)):
+        for name, value in found.items():
+            st.query_params[name] = value
+
+
+def _url() -> dict[str, list[str]]:
+    return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
 def read(name: str, default: str = "", *, among: Sequence[str] | None = None) -> str:
@@ -34,7 +76,7 @@ def read_int(name: str, default: int = 0, *, low: int = 0, high: int = 1 << 53) 
 
 def read_many(name: str, *, among: Sequence[str]) -> list[str]:
     """The values of a repeated parameter that are allowed, each once, in the order of the URL."""
-    found = st.query_params.get_all(name)[:200]
+    found = st.query_params.get_all(name)[:_MOST_VALUES]
     return list(dict.fromkeys(value for value in found if value in among))
 
 
@@ -44,7 +86,7 @@ def write(**values: str | int | Sequence[str] | None) -> None:
         if value is None or value in ("", [], ()):
             st.query_params.pop(name, None)
         elif isinstance(value, (str, int)):
-            if st.query_params.get(name) != str(value):
+            if st.query_params.get_all(name) != [str(value)]:
                 st.query_params[name] = str(value)
         elif st.query_params.get_all(name) != list(value):
             st.query_params[name] = list(value)

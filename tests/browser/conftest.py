@@ -1,7 +1,6 @@
 """The real app in a real Chromium: a server of its own on a free port, and pages that look at it.
 
-Skipped where Chromium or Playwright is absent. Screenshots are kept in build/screenshots, or in
-`$OT_TEST_SCREENSHOTS`; `OT_TEST_CHROMIUM` names another browser.
+Skipped where Chromium or Playwright is absent. Screenshots are kept in build/screenshots.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ import pytest
 from tests.browser.places import Places, make_places
 
 REPO = Path(__file__).parents[2]
-CHROMIUM = os.environ.get("OT_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+SCREENSHOTS = REPO / "build" / "screenshots"
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
@@ -214,7 +214,6 @@ class Look:
 @pytest.fixture
 def look(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Look]]:
     """Open pages: `look(theme="dark", size=PHONE)` gives a fresh one."""
-    shots = Path(os.environ.get("OT_TEST_SCREENSHOTS") or REPO / "build" / "screenshots")
     contexts: list[Any] = []
 
     def fresh(theme: str = "light", size: dict[str, int] | None = None, **options: Any) -> Look:
@@ -225,7 +224,7 @@ def look(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[...
         page = context.new_page()
         width = "phone" if (size or LAPTOP)["width"] < 600 else "laptop"
         name = request.node.name.removeprefix("test_").split("[")[0]
-        seen = Look(page, shots, f"{name}-{theme}-{width}")
+        seen = Look(page, SCREENSHOTS, f"{name}-{theme}-{width}")
         page.on("console", lambda said: _note(seen.console_errors, said))
         page.on("pageerror", lambda error: seen.console_errors.append(str(error)))
         page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
@@ -238,8 +237,10 @@ def look(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[...
 
 
 def _note(errors: list[str], said: Any) -> None:
-    if said.type == "error":
-        errors.append(said.text)
+    # On the address of a page Streamlit first looks for its server below it, and then at the root.
+    probe = "/_stcore/" in str(said.location.get("url", ""))
+    if said.type == "error" and not probe:
+        errors.append(f"{said.text} {said.location.get('url', '')}")
 
 
 def _note_foreign(requests: list[str], url: str) -> None:

@@ -1,7 +1,7 @@
-"""The page "Data set"."""
+"""The page "Data set": filter, counts, histograms, table, search, SQL, one row."""
 
 from __future__ import annotations
 
-import streamlit as st
+from openthoughts_cli.explorer.data_set import show
 
-st.title("Data set")
+show()

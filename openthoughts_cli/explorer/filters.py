@@ -1,0 +1,151 @@
+"""The filter in the sidebar: widgets, the URL, and the `RowFilter` that they mean."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import streamlit as st
+
+from openthoughts_cli.config.choice import short_source_name
+from openthoughts_cli.data.browse import Browse
+from openthoughts_cli.data.browse_counts import compose
+from openthoughts_cli.data.browse_filter import RowFilter, Search, Span
+from openthoughts_cli.explorer import state
+
+__all__ = ["filter_of_url", "filter_values", "sidebar_filter", "url_of_filter"]
+
+_YES_NO = ("any", "yes", "no")
+_KINDS: tuple[Literal["words", "phrase", "regex"], ...] = ("words", "phrase", "regex")
+_SPANS = {
+    "tokens": "Tokens of the row",
+    "thinking": "Tokens of the thinking",
+    "answer": "Tokens of the answer",
+    "answers": "Answers per question",
+}
+_HIGHEST = 2**31 - 1
+_KEY = "filter_"
+
+
+def filter_values(browse: Browse) -> dict[str, Any]:
+    """What the URL says, by the keys of the widgets; what does not exist here is left out."""
+    all_rows = compose(browse)
+    values: dict[str, Any] = {
+        "source": state.read_many("source", among=list(all_rows.source)),
+        "domain": state.read_many("domain", among=list(all_rows.domain)),
+        "difficulty": state.read_many("difficulty", among=list(all_rows.difficulty)),
+        "closed": state.read("closed", "any", among=_YES_NO),
+        "boxed": state.read("boxed", "any", among=_YES_NO),
+        "find": state.read("find")[:1_000],
+        "by": state.read("by", "words", among=_KINDS),
+    }
+    for name in _SPANS:
+        for end in ("min", "max"):
+            there = state.read(f"{end}_{name}")
+            number = state.read_int(f"{end}_{name}", -1, low=-1, high=_HIGHEST)
+            values[f"{end}_{name}"] = number if there and number >= 0 else None
+    return {f"{_KEY}{name}": value for name, value in values.items()}
+
+
+def filter_of_url(browse: Browse) -> RowFilter:
+    """The filter that the URL means."""
+    return _meaning(filter_values(browse))
+
+
+def url_of_filter(chosen: RowFilter) -> dict[str, Any]:
+    """The URL's values of a filter; None for those that do not filter."""
+    values: dict[str, Any] = {
+        "source": list(chosen.sources),
+        "domain": list(chosen.domains),
+        "difficulty": list(chosen.difficulty),
+        "closed": _word(chosen.closed),
+        "boxed": _word(chosen.boxed),
+        "find": chosen.search.text if chosen.search else None,
+        "by": chosen.search.kind if chosen.search and chosen.search.kind != "words" else None,
+    }
+    for name in _SPANS:
+        span: Span = getattr(chosen, name)
+        values[f"min_{name}"], values[f"max_{name}"] = span.low, span.high
+    return values
+
+
+def _word(value: bool | None) -> str | None:
+    return None if value is None else "yes" if value else "no"
+
+
+def _meaning(values: dict[str, Any]) -> RowFilter:
+    found = {name.removeprefix(_KEY): value for name, value in values.items()}
+    spans = {name: Span(found[f"min_{name}"], found[f"max_{name}"]) for name in _SPANS}
+    text = str(found["find"] or "").strip()
+    return RowFilter(
+        sources=tuple(found["source"]),
+        domains=tuple(found["domain"]),
+        difficulty=tuple(found["difficulty"]),
+        closed=_truth(found["closed"]),
+        boxed=_truth(found["boxed"]),
+        search=Search(found["by"] or "words", text) if text else None,
+        **spans,
+    )
+
+
+def _truth(word: str | None) -> bool | None:
+    return {"yes": True, "no": False}.get(word or "any")
+
+
+def sidebar_filter(browse: Browse) -> RowFilter:
+    """Draw the widgets, whose state `state.begin` has filled, and return what they mean."""
+    all_rows = compose(browse)
+    with st.sidebar:
+        st.subheader("Filter")
+        st.text_input(
+            "Search in questions",
+            key=f"{_KEY}find",
+            placeholder="prime factors",
+            max_chars=1_000,
+        )
+        st.segmented_control(
+            "Search for",
+            _KINDS,
+            key=f"{_KEY}by",
+            label_visibility="collapsed",
+            help="words: all of them, whole, in any order and case. phrase: as it is written, in any "
+            "case. regex: a regular expression; (?i) in front ignores case.",
+        )
+        _many("Source", "source", all_rows.source, short=True)
+        _many("Domain", "domain", all_rows.domain)
+        _many("Difficulty", "difficulty", all_rows.difficulty)
+        for name, label in _SPANS.items():
+            _span(name, label)
+        for name, label in (("closed", "Thinking closed"), ("boxed", "Has a \\boxed")):
+            st.segmented_control(label, _YES_NO, key=f"{_KEY}{name}")
+        st.button("Clear the filter", on_click=_clear, icon=":material/filter_alt_off:")
+    return _meaning({name: st.session_state.get(name) for name in filter_values(browse)})
+
+
+def _many(label: str, name: str, counts: dict[str, int], *, short: bool = False) -> None:
+    def shown(value: str) -> str:
+        return f"{short_source_name(value) if short else value} ({counts.get(value, 0):,})"
+
+    st.multiselect(label, list(counts), key=f"{_KEY}{name}", format_func=shown, placeholder="all")
+
+
+def _span(name: str, label: str) -> None:
+    low, high = st.columns(2, wrap=False)
+    for column, end, word in ((low, "min", "from"), (high, "max", "to")):
+        column.number_input(
+            f"{label}, {word}",
+            min_value=0,
+            max_value=_HIGHEST,
+            value=None,
+            step=1,
+            key=f"{_KEY}{end}_{name}",
+            placeholder=f"{word} any",
+        )
+
+
+def _clear() -> None:
+    empty: dict[str, Any] = {"source": [], "domain": [], "difficulty": [], "find": ""}
+    empty |= {"closed": "any", "boxed": "any", "by": "words"}
+    empty |= {f"{end}_{name}": None for name in _SPANS for end in ("min", "max")}
+    for name, value in empty.items():
+        st.session_state[f"{_KEY}{name}"] = value
+    st.session_state["table_page"] = 1
