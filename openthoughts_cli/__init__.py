@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from openthoughts_cli.evals.stored import grade_stored
     from openthoughts_cli.evals.verb import run_eval
     from openthoughts_cli.evals.versus import compare_sides
+    from openthoughts_cli.export.export import export_weights
+    from openthoughts_cli.export.push import push_weights
     from openthoughts_cli.quickstart import quickstart as run_quickstart
     from openthoughts_cli.report.page import write_run_page
     from openthoughts_cli.runs.layout import find_run, list_runs
@@ -37,12 +39,14 @@ _HOMES = {
     "TrainConfig": "openthoughts_cli.config.train:TrainConfig",
     "build_subset": "openthoughts_cli.data.subset:build_subset",
     "compare_sides": "openthoughts_cli.evals.versus:compare_sides",
+    "export_weights": "openthoughts_cli.export.export:export_weights",
     "find_run": "openthoughts_cli.runs.layout:find_run",
     "grade_stored": "openthoughts_cli.evals.stored:grade_stored",
     "list_runs": "openthoughts_cli.runs.layout:list_runs",
     "load_config": "openthoughts_cli.config.load:load_config",
     "load_subset": "openthoughts_cli.data.subset:load_subset",
     "push_subset": "openthoughts_cli.data.push:push_subset",
+    "push_weights": "openthoughts_cli.export.push:push_weights",
     "regrade_run": "openthoughts_cli.evals.regrade:regrade_run",
     "run_eval": "openthoughts_cli.evals.verb:run_eval",
     "run_quickstart": "openthoughts_cli.quickstart:quickstart",
@@ -56,12 +60,14 @@ __all__ = [
     "TrainConfig",
     "build_subset",
     "compare_sides",
+    "export_weights",
     "find_run",
     "grade_stored",
     "list_runs",
     "load_config",
     "load_subset",
     "push_subset",
+    "push_weights",
     "regrade_run",
     "run_eval",
     "run_quickstart",

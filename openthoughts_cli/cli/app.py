@@ -101,7 +101,11 @@ VERBS: dict[str, Verb] = {
             "openthoughts_cli.cli.explore",
             "Look at data, subsets, runs and answers in the browser.",
         ),
-        Verb("push", "openthoughts_cli.cli.push", "Upload a subset to the Hugging Face hub."),
+        Verb(
+            "push",
+            "openthoughts_cli.cli.push",
+            "Upload a subset or a run's weights to the Hugging Face hub.",
+        ),
         Verb("runs", "openthoughts_cli.cli.runs", "List and show runs."),
         Verb(
             "doctor",

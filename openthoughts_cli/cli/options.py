@@ -18,6 +18,7 @@ from openthoughts_cli.cli import complete
 __all__ = [
     "BaseUrlOption",
     "BenchmarkOption",
+    "CheckpointOption",
     "ConfigOption",
     "DatasetOption",
     "DomainOption",
@@ -27,6 +28,7 @@ __all__ = [
     "LimitOption",
     "MaxTokensOption",
     "MaxUsdOption",
+    "MergedOption",
     "ModelOption",
     "NameOption",
     "OfflineOption",
@@ -175,6 +177,17 @@ RunOption = Annotated[
     typer.Option(
         "--run", metavar="RUN", help="A run's id or directory.", autocompletion=complete.runs
     ),
+]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="NAME",
+        help="A checkpoint of the run. Default: the final one, else the newest.",
+    ),
+]
+MergedOption = Annotated[
+    bool, typer.Option("--merged", help="The whole model, the adapter merged into it.")
 ]
 BenchmarkOption = Annotated[
     list[str] | None,

@@ -1,4 +1,4 @@
-"""`ot push`: a subset onto the Hugging Face hub."""
+"""`ot push`: a subset or a run's weights onto the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from openthoughts_cli.cli import complete
 from openthoughts_cli.cli.console import open_console
 from openthoughts_cli.cli.options import (
+    CheckpointOption,
     ForceOption,
     JsonOption,
+    MergedOption,
     PlainOption,
     QuietOption,
-    SubsetArgument,
 )
 
 __all__ = ["app"]
@@ -22,61 +24,72 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def push(
-    subset: SubsetArgument,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="A subset, a run, RUN@CHECKPOINT, or an exported folder.",
+            autocompletion=complete.explored,
+        ),
+    ],
     repo: Annotated[
         str,
-        typer.Argument(metavar="USER/REPO", help="A data set repository; made where it is not."),
+        typer.Argument(metavar="USER/REPO", help="A repository; made where it is not."),
     ],
     public: Annotated[
         bool, typer.Option("--public", help="Everyone may read it. Default: private.")
     ] = False,
+    checkpoint: CheckpointOption = None,
+    merged: MergedOption = False,
     force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     plain: PlainOption = False,
 ) -> None:
-    """Upload a subset to the Hugging Face hub.
+    """Upload a subset or a run's weights to the Hugging Face hub.
 
-    The rows become a config of the repository, by the subset's name; a repository may hold many.
+    A subset becomes a config of a data set repository, by its name; a repository may hold many. A
+    run's weights are exported (see ot runs export) and become a model repository of their own.
+
     It needs a token that may write: HF_TOKEN, or `hf auth login`. What the hub then holds is
     compared with what was sent.
     """
     console = open_console(as_json=json, quiet=quiet, plain=plain)
+    from openthoughts_cli.cli.render.push import render_pushed_model, render_pushed_subset
     from openthoughts_cli.data.push import push_subset
-    from openthoughts_cli.data.subset import load_subset
+    from openthoughts_cli.export.push import push_weights, subset_or_weights
 
+    subset = subset_or_weights(what, weights=merged or checkpoint is not None)
+    if subset is not None:
+        with console.listening() as listener:
+            rows = push_subset(subset, repo, public=public, force=force, listener=listener)
+        values: dict[str, Any] = {
+            "what": "subset",
+            "url": rows.url,
+            "config": rows.config,
+            "commit": rows.commit,
+            "private": rows.private,
+            "reused": rows.reused,
+            "files": dict(rows.files),
+        }
+        console.report("push", values, lambda: render_pushed_subset(rows, repo))
+        return
     with console.listening() as listener:
-        pushed = push_subset(
-            load_subset(subset), repo, public=public, force=force, listener=listener
+        model = push_weights(
+            what,
+            repo,
+            checkpoint=checkpoint,
+            merged=merged,
+            public=public,
+            force=force,
+            listener=listener,
         )
-    values: dict[str, Any] = {
-        "url": pushed.url,
-        "config": pushed.config,
-        "commit": pushed.commit,
-        "private": pushed.private,
-        "reused": pushed.reused,
-        "files": dict(pushed.files),
+    values = {
+        "what": model.kind,
+        "url": model.url,
+        "commit": model.commit,
+        "private": model.private,
+        "reused": model.reused,
+        "files": dict(model.files),
     }
-
-    def render() -> Any:
-        from rich.console import Group
-        from rich.text import Text
-
-        from openthoughts_cli.cli.render.tables import facts
-
-        seen = "only you and those you allow" if pushed.private else "everyone"
-        done = (
-            "these rows were there already; nothing was sent"
-            if pushed.reused
-            else f"{len(pushed.files)} files sent; the hub's digests are those of the files here"
-        )
-        where = [
-            ("page", pushed.url),
-            ("config", pushed.config),
-            ("commit", pushed.commit),
-            ("readable by", seen),
-        ]
-        load = f'load: datasets.load_dataset("{repo}", "{pushed.config}")'
-        return Group(facts(where), Text(), Text(f"{done}\n{load}", style="dim"))
-
-    console.report("push", values, render)
+    console.report("push", values, lambda: render_pushed_model(model, repo))

@@ -1,11 +1,13 @@
-"""`ot runs`: list and show runs."""
+"""`ot runs`: list, show, export, sync and regrade runs."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from openthoughts_cli.cli import complete
 from openthoughts_cli.cli.board import (
     AtOption,
     BaselineOption,
@@ -20,7 +22,10 @@ from openthoughts_cli.cli.board import (
 from openthoughts_cli.cli.console import open_console
 from openthoughts_cli.cli.options import (
     BenchmarkOption,
+    CheckpointOption,
+    ForceOption,
     JsonOption,
+    MergedOption,
     PlainOption,
     QuietOption,
     RunArgument,
@@ -119,6 +124,62 @@ def sync(
     console.report(
         "synced", record, lambda: f"{found.run_id}: W&B run {wandb_id} in {config.wandb.project}"
     )
+
+
+@app.command()
+def export(
+    weights: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run, RUN@CHECKPOINT, or a checkpoint's path.",
+            autocompletion=complete.runs,
+        ),
+    ],
+    checkpoint: CheckpointOption = None,
+    merged: MergedOption = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="DIR", help="The folder. Default: exports/ in the run's directory."
+        ),
+    ] = None,
+    force: ForceOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    plain: PlainOption = False,
+) -> None:
+    """Write a run's weights for others: a PEFT adapter, or with --merged a whole model.
+
+    The folder also gets the tokenizer, its chat template, and a model card: config, subset,
+    scores with intervals, cost, lineage. Asked again, the same folder is checked and kept. Weights
+    on Tinker need the extra `cookbook`.
+    """
+    console = open_console(as_json=json, quiet=quiet, plain=plain)
+    from openthoughts_cli.cli.render.push import render_exported
+    from openthoughts_cli.export.export import export_weights
+
+    with console.listening() as listener:
+        done = export_weights(
+            weights,
+            checkpoint=checkpoint,
+            merged=merged,
+            to=to,
+            force=force,
+            listener=listener,
+        )
+    values = {
+        "path": str(done.path),
+        "holds": done.kind,
+        "run": done.run,
+        "checkpoint": done.checkpoint,
+        "step": done.step,
+        "base": done.base,
+        "files": dict(done.files),
+        "reused": done.reused,
+        "card_renewed": done.card_renewed,
+    }
+    console.report("exported", values, lambda: render_exported(done))
 
 
 @app.command()

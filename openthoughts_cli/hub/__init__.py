@@ -14,7 +14,7 @@ docs/decisions/2026-11-24-own-downloads.md.
 from __future__ import annotations
 
 from openthoughts_cli.hub.cache import RepoCache
-from openthoughts_cli.hub.download import RemoteFile, fetch_files, look_up, read_tail
+from openthoughts_cli.hub.download import RemoteFile, fetch_files, look_up, read_range, read_tail
 from openthoughts_cli.hub.patience import Patience, patiently
 from openthoughts_cli.hub.session import (
     OFFLINE_VARIABLES,
@@ -27,7 +27,7 @@ from openthoughts_cli.hub.session import (
     short_reason,
     why_unreachable,
 )
-from openthoughts_cli.hub.upload import Content, Repository, content_size, writable
+from openthoughts_cli.hub.upload import Content, Repository, check_writer, content_size, writable
 
 __all__ = [
     "OFFLINE_VARIABLES",
@@ -37,6 +37,7 @@ __all__ = [
     "RepoCache",
     "Repository",
     "access_steps",
+    "check_writer",
     "content_size",
     "endpoint",
     "fetch_files",
@@ -45,6 +46,7 @@ __all__ = [
     "look_up",
     "patiently",
     "quiet",
+    "read_range",
     "read_tail",
     "refuse_offline",
     "short_reason",

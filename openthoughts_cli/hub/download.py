@@ -34,7 +34,7 @@ from openthoughts_cli.hub.patience import Patience, patiently
 from openthoughts_cli.hub.session import endpoint, http_error, refuse_offline
 from openthoughts_cli.store import as_storage_errors, put_in_place
 
-__all__ = ["RemoteFile", "fetch_files", "look_up", "read_tail"]
+__all__ = ["RemoteFile", "fetch_files", "look_up", "read_range", "read_tail"]
 
 SILENCE_TIMEOUT_S = 20.0
 """A connection that brings nothing for so long counts as cut."""
@@ -251,29 +251,45 @@ def read_tail(
         NetworkError: as `Patience.failed`, or the host serves no ranges.
         HfHubHTTPError: the hub refuses.
     """
+    start = max(file.size - num_bytes, 0)
+    return read_range(file, start, file.size - start, what="the footer", say=say)
+
+
+def read_range(
+    file: RemoteFile,
+    start: int,
+    num_bytes: int,
+    *,
+    what: str,
+    say: Callable[[str], None] | None = None,
+) -> bytes:
+    """`num_bytes` of a file from `start` on, by one request; raises as `read_tail`.
+
+    Args:
+        what: what stands there, for messages.
+    """
     from huggingface_hub import get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
-    refuse_offline(f"the footer of {file.path}")
-    start = max(file.size - num_bytes, 0)
+    refuse_offline(f"{what} of {file.path}")
     headers = {
         **build_hf_headers(),
         "Accept-Encoding": "identity",
-        "Range": f"bytes={start}-{file.size - 1}",
+        "Range": f"bytes={start}-{start + num_bytes - 1}",
     }
 
     def ask() -> bytes:
         client = get_session()
         with client.stream("GET", file.url, headers=headers, timeout=SILENCE_TIMEOUT_S) as got:
             hf_raise_for_status(got)
-            if start and got.status_code != 206:
+            if num_bytes < file.size and got.status_code != 206:
                 raise NetworkError(
-                    f"{endpoint()} serves no ranges, so the footers of {file.repo} cannot be read",
-                    hint="--full fetches all files",
+                    f"{endpoint()} serves no ranges, so {what} of {file.path} cannot be read alone",
+                    hint="--full fetches all files" if file.kind == "dataset" else None,
                 )
             return b"".join(got.iter_bytes())
 
-    return patiently(ask, f"reading the footer of {file.path}", say=say)
+    return patiently(ask, f"reading {what} of {file.path}", say=say)
 
 
 def _is_content(path: Path, digest: str) -> bool:

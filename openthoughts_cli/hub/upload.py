@@ -31,7 +31,7 @@ from openthoughts_cli.hub.session import (
     why_unreachable,
 )
 
-__all__ = ["Content", "Kind", "Repository", "content_size", "writable"]
+__all__ = ["Content", "Kind", "Repository", "check_writer", "content_size", "writable"]
 
 Kind: TypeAlias = Literal["dataset", "model"]
 Content: TypeAlias = bytes | Path
@@ -115,6 +115,23 @@ class Repository:
         return now
 
 
+def check_writer(repo: str) -> None:
+    """That a push to `repo` could begin; asks no server.
+
+    Raises:
+        UsageError: it is no repository's name.
+        AuthError: there is no token.
+        NetworkError: HF_HUB_OFFLINE forbids it.
+    """
+    from huggingface_hub import get_token
+
+    refuse_offline(f"a push to {repo}")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        raise UsageError(f"{repo!r} is no repository", hint="give it as owner/name")
+    if get_token() is None:
+        raise AuthError(f"a push to {repo} needs a token", hint=_token_steps())
+
+
 @contextmanager
 def writable(repo: str, kind: Kind, *, public: bool) -> Generator[Repository]:
     """The repository `repo` (owner/name), made where there is none, private unless `public`.
@@ -127,13 +144,9 @@ def writable(repo: str, kind: Kind, *, public: bool) -> Generator[Repository]:
         ConflictError: everyone may read it, and `public` was not said.
         NetworkError: the hub cannot be reached.
     """
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
 
-    refuse_offline(f"a push to {repo}")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise UsageError(f"{repo!r} is no repository", hint="give it as owner/name")
-    if get_token() is None:
-        raise AuthError(f"a push to {repo} needs a token", hint=_token_steps())
+    check_writer(repo)
     api = HfApi(endpoint=endpoint())
     with _push_errors(repo), quiet():
         # Asked before anything is made: a host that is not there is known within seconds.

@@ -1,4 +1,4 @@
-"""A Hugging Face hub of data sets over HTTP: what is served lies in a folder for each id.
+"""A Hugging Face hub of data sets, and of models pushed to it, over HTTP; a folder for each id.
 
 As the real one does, it answers `resolve` for a large file with a redirect to a store on another
 origin, names large files by SHA-256 and small ones by git's digest, serves ranges, hides private
@@ -26,7 +26,7 @@ __all__ = ["COMMIT", "DatasetHub", "Fault", "TOKEN", "dataset_hub", "git_digest"
 
 COMMIT = "c" * 40
 TOKEN = "hf_of_this_test"
-_LARGE = (".parquet", ".arrow", ".png")
+_LARGE = (".parquet", ".arrow", ".png", ".safetensors")
 
 
 @dataclass
@@ -55,6 +55,8 @@ class DatasetHub:
         default_factory=dict[tuple[str, str], tuple[str, Path]]
     )
     """(id, revision) of other branches and commits: their commit and folder."""
+    models: set[str] = field(default_factory=set[str])
+    """Those of the repositories that hold a model."""
     private: set[str] = field(default_factory=set[str])
     gated: set[str] = field(default_factory=set[str])
     faults: list[Fault] = field(default_factory=list[Fault])
@@ -73,6 +75,14 @@ class DatasetHub:
     """By SHA-256: what the store serves instead."""
     spoil: Callable[[str, bytes], bytes] = lambda _, content: content
     """What becomes of a committed file's content."""
+
+    def place(self, name: str) -> str:
+        """A repository's path on the hub's pages."""
+        return name if name in self.models else f"datasets/{name}"
+
+    def api(self, name: str) -> str:
+        """And in its API."""
+        return f"/api/{'models' if name in self.models else 'datasets'}/{name}"
 
     def fault_for(self, line: str) -> Fault | None:
         """The first fault that fits, which is then over."""
@@ -124,9 +134,8 @@ class _Handler(Writes, BaseHTTPRequestHandler):
         if self.write(path, body):
             return None
         for name in self.hub.folders:
-            if path.startswith((f"/api/datasets/{name}/", f"/datasets/{name}/")) or path == (
-                f"/api/datasets/{name}"
-            ):
+            api = self.hub.api(name)
+            if path.startswith((f"{api}/", f"/{self.hub.place(name)}/")) or path == api:
                 return self._repository(path, name, body)
         return self.send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
@@ -138,8 +147,8 @@ class _Handler(Writes, BaseHTTPRequestHandler):
         if name in self.hub.private and not self.allowed:
             return self.send(401, b"{}", {"X-Error-Code": "RepoNotFound"})
         if path.startswith("/api/"):
-            return self._api(path.removeprefix(f"/api/datasets/{name}"), name, body)
-        revision, _, file = path.removeprefix(f"/datasets/{name}/resolve/").partition("/")
+            return self._api(path.removeprefix(self.hub.api(name)), name, body)
+        revision, _, file = path.removeprefix(f"/{self.hub.place(name)}/resolve/").partition("/")
         found = self._at(name, revision)
         if found is None:
             return self.send(404, b"", {"X-Error-Code": "RevisionNotFound"})
@@ -170,7 +179,7 @@ class _Handler(Writes, BaseHTTPRequestHandler):
                 "rfilename": entry["path"],
                 "size": entry["size"],
                 "blobId": entry["oid"],
-                **({"lfs": {**entry["lfs"], "pointerSize": 100}} if "lfs" in entry else {}),
+                **({"lfs": entry["lfs"]} if "lfs" in entry else {}),
             }
             for entry in listed
         ]
@@ -285,5 +294,7 @@ def _entry(file: Path, folder: Path) -> dict[str, Any]:
         "oid": git_digest(content),
     }
     if file.suffix in _LARGE:
-        entry["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        digest = hashlib.sha256(content).hexdigest()
+        # A listing of files calls it oid, the repository's own record sha256.
+        entry["lfs"] = {"oid": digest, "sha256": digest, "size": len(content), "pointerSize": 100}
     return entry

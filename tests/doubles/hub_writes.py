@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["Writes"]
 
-_LARGE = (".parquet", ".arrow", ".png")
+_LARGE = (".parquet", ".arrow", ".png", ".safetensors")
 
 
 class Writes:
@@ -40,7 +40,7 @@ class Writes:
         return True
 
     def _repo_of(self, path: str) -> str:
-        return "/".join(path.removeprefix("/api/datasets/").split("/")[:2])
+        return "/".join(path.split("/")[3:5])  # /api/datasets/owner/name/... or /api/models/...
 
     def _refused(self) -> bool:
         if self.allowed:
@@ -61,7 +61,7 @@ class Writes:
             return
         name = f"{asked['organization']}/{asked['name']}"
         if name in self.hub.folders:
-            page = f"{self.hub.url}/datasets/{name}"
+            page = f"{self.hub.url}/{self.hub.place(name)}"
             self.json({"error": "You already created this dataset repo", "url": page}, 409)
             return
         folder = self.hub.root / name.replace("/", "--")
@@ -69,9 +69,11 @@ class Writes:
         (folder / ".gitattributes").write_text("*.arrow filter=lfs\n")
         self.hub.folders[name] = folder
         self.hub.commits[name] = "0" * 40
+        if asked.get("type") == "model":
+            self.hub.models.add(name)
         if asked.get("private") or asked.get("visibility") == "private":
             self.hub.private.add(name)
-        self.json({"url": f"{self.hub.url}/datasets/{name}", "name": name, "id": name})
+        self.json({"url": f"{self.hub.url}/{self.hub.place(name)}", "name": name, "id": name})
 
     def _preupload(self, name: str, asked: dict[str, Any]) -> None:
         if self._refused():
@@ -130,7 +132,7 @@ class Writes:
                 place.write_bytes(self.hub.spoil(value["path"], content))
         commit = hashlib.sha1(self.hub.commits[name].encode() + repr(lines).encode()).hexdigest()
         self.hub.commits[name] = commit
-        url = f"{self.hub.url}/datasets/{name}/commit/{commit}"
+        url = f"{self.hub.url}/{self.hub.place(name)}/commit/{commit}"
         self.json({"success": True, "commitOid": commit, "commitUrl": url})
 
     def json(self, value: Any, status: int = 200) -> None:

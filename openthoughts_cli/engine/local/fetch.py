@@ -27,7 +27,16 @@ from openthoughts_cli.events import Listener, Notice, StageDone, StageStarted, s
 from openthoughts_cli.places import cache_dir
 from openthoughts_cli.store import as_storage_errors, directory_aside
 
-__all__ = ["BUILT_IN", "Source", "describe", "info_of", "locate", "model_dir"]
+__all__ = [
+    "BUILT_IN",
+    "Source",
+    "config_folder",
+    "describe",
+    "info_of",
+    "locate",
+    "model_dir",
+    "whole_folder",
+]
 
 BUILT_IN = ModelInfo(SMOLLM2_ALIAS, 8192, hidden_size=576)
 """What the built-in model's config.json says, known before it is fetched."""
@@ -77,10 +86,7 @@ def describe(model: str) -> ModelInfo:
     """
     if model in (SMOLLM2_ALIAS, _REPO):
         return dataclasses.replace(BUILT_IN, name=model)
-    folder = _given_folder(model) or _cached(model)
-    if folder is None:
-        _ask_hub(model)
-        folder = _snapshot(model, files=["config.json"])
+    folder = whole_folder(model) or config_folder(model)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return info_of(model, config)
 
@@ -99,6 +105,21 @@ def locate(model: str, listener: Listener = silent) -> Source:
     if folder := _given_folder(model):
         return Source(folder, str(folder))
     return Source(_cached(model) or _fetched(model, listener), model)
+
+
+def whole_folder(model: str) -> Path | None:
+    """The folder of a model that is on this machine already; None of one that is not.
+
+    Raises:
+        ModelError: neither a folder nor a hub id.
+    """
+    return _given_folder(model) or _cached(model)
+
+
+def config_folder(model: str) -> Path:
+    """A folder with a hub model's config.json, and perhaps no more; raises as `model_dir`."""
+    _ask_hub(model)
+    return _snapshot(model, files=["config.json"])
 
 
 def _given_folder(model: str) -> Path | None:
