@@ -1,0 +1,74 @@
+"""How many cells this machine can run side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from openthoughts_cli.config.sweep import SweepConfig
+from openthoughts_cli.config.train import TrainConfig
+
+__all__ = ["cells_at_once", "cores", "gpus", "is_local", "local_slots"]
+
+CELL_BYTES = 3 << 30
+"""Memory that a cell of the local engine is given: torch, smollm2-135m in float32, its optimiser
+and the activations of a micro-batch took 2.1 GiB at their highest on a 2-core machine."""
+
+_MEMORY_KEPT = 1 << 30
+
+
+def cells_at_once(config: SweepConfig, cells: Sequence[TrainConfig]) -> int:
+    """The most cells at once: `at_once` of the grid, else what the kinds of engine allow."""
+    most = max(len(cells), 1)
+    if config.at_once is not None:
+        return min(config.at_once, most)
+    if config.on == "ray" or not any(is_local(cell) for cell in cells):
+        return most
+    return min(local_slots(), most)
+
+
+def is_local(cell: TrainConfig) -> bool:
+    """Whether the cell computes on this machine."""
+    return cell.engine.kind == "local"
+
+
+def local_slots() -> int:
+    """Cells of the local engine at once: one a GPU, or as many as cores and free memory allow."""
+    if visible := gpus():
+        return len(visible)
+    memory = _available_bytes()
+    by_memory = cores() if memory is None else (memory - _MEMORY_KEPT) // CELL_BYTES
+    return max(min(cores(), by_memory), 1)
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gpus() -> tuple[str, ...]:
+    """The NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return tuple(name.strip() for name in visible.split(",") if name.strip() not in ("", "-1"))
+    devices = Path("/dev").glob("nvidia[0-9]*")
+    return tuple(sorted(device.name.removeprefix("nvidia") for device in devices))
+
+
+def _available_bytes() -> int | None:
+    """Free memory, by /proc/meminfo and the control group's limit; None where neither tells."""
+    found: list[int] = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(line for line in lines if line.startswith("MemAvailable:"))
+        found.append(int(free.split()[1]) * 1024)
+        most = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
+        if most.isdigit():
+            found.append(int(most) - int(used))
+    except (OSError, ValueError, IndexError, StopIteration):
+        pass
+    return min(found, default=None)
