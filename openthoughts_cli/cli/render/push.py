@@ -49,7 +49,7 @@ def render_exported(done: Exported) -> RenderableType:
         card = "; its card was renewed" if done.card_renewed else ""
         said = f"these weights were there already, and are whole{card}"
     loader = "AutoPeftModelForCausalLM" if done.kind == "adapter" else "AutoModelForCausalLM"
-    return _page(where, said, f'load: {loader}.from_pretrained("{done.path}")')
+    return _page(where, said, f"load: {loader}.from_pretrained(folder)")
 
 
 def _kind(kind: str) -> str:
