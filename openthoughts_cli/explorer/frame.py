@@ -15,7 +15,8 @@ from openthoughts_cli.redaction import redact
 
 __all__ = ["PAGES", "empty", "errors_shown", "navigation", "page_path", "show_error"]
 
-_HERE = Path(__file__).parent / "pages"
+# Not "pages": Streamlit would take each file of a folder of that name for a page by itself.
+_HERE = Path(__file__).parent / "views"
 
 PAGES: dict[str, tuple[str, str, bool]] = {
     "data_set": ("Data set", ":material/table_rows:", True),
@@ -35,15 +36,24 @@ def page_path(name: str) -> str:
 
 
 def navigation() -> Any:
-    """The page to run, chosen by the address; the first one is what the app was started with."""
+    """The page to run, chosen by the address; without one, what the app was started with.
+
+    Every page has an address of its own: that of Streamlit's default page would be the root, and a
+    link would mean another page wherever the app was started with another target.
+    """
     settings = Settings.from_environ()
-    first = _FIRST[settings.target_kind]
-    shown = [
-        st.Page(page_path(name), title=title, icon=icon, url_path=name, default=name == first)
+    shown = {
+        name: st.Page(page_path(name), title=title, icon=icon, url_path=name)
         for name, (title, icon, public) in PAGES.items()
         if public or not settings.public
-    ]
-    return st.navigation(shown, position="top")
+    }
+    first = shown[_FIRST[settings.target_kind]]
+
+    def root() -> None:
+        st.switch_page(first, query_params=st.query_params.to_dict())
+
+    start = st.Page(root, title="ot explore", default=True, visibility="hidden")
+    return st.navigation([start, *shown.values()], position="top")
 
 
 @contextlib.contextmanager

@@ -121,7 +121,8 @@ def _flags(address: str, port: int, *, public: bool) -> dict[str, Any]:
     return {
         "browser.gatherUsageStats": False,
         "browser.serverAddress": address,
-        "client.showErrorDetails": "none" if public else "type",
+        "client.showErrorDetails": "none" if public else "full",
+        "client.showErrorLinks": False,
         "client.toolbarMode": "viewer",
         "global.developmentMode": False,
         "logger.hideWelcomeMessage": True,
@@ -134,6 +135,7 @@ def _flags(address: str, port: int, *, public: bool) -> dict[str, Any]:
         "server.port": port,
         "server.runOnSave": False,
         "server.showEmailPrompt": False,
+        "theme.primaryColor": "#3d74b8",
     }
 
 

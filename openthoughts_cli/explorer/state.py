@@ -23,7 +23,7 @@ _WRITTEN = "_url_written"
 _REMEMBERED = "_url_remembered"
 
 
-def begin(page: str, values: Mapping[str, Any]) -> None:
+def begin(page: str, /, values: Mapping[str, Any]) -> None:
     """Bring the URL's values into `st.session_state`, before the widgets of these keys are made.
 
     Args:
@@ -40,7 +40,7 @@ def begin(page: str, values: Mapping[str, Any]) -> None:
         st.session_state.setdefault(name, value)
 
 
-def finish(page: str, **values: str | int | Sequence[str] | None) -> None:
+def finish(page: str, /, **values: str | int | Sequence[str] | None) -> None:
     """Write what is seen now into the URL, and remember it for this page."""
     write(**values)
     st.session_state.setdefault(_WRITTEN, {})[page] = _url()
@@ -92,7 +92,7 @@ def write(**values: str | int | Sequence[str] | None) -> None:
             st.query_params[name] = list(value)
 
 
-def link(page: str, **values: str | int | Sequence[str] | None) -> str:
+def link(page: str, /, **values: str | int | Sequence[str] | None) -> str:
     """The address of a page of the app with this state, relative to the app's own."""
     kept = {name: value for name, value in values.items() if value not in (None, "", [], ())}
     query = urlencode(kept, doseq=True)

@@ -175,11 +175,14 @@ class Look:
             """() => {
                 const app = document.querySelector('[data-testid="stApp"]');
                 return app && app.getAttribute('data-test-script-state') === 'notRunning'
+                    && document.querySelector('[data-testid="stMain"] [data-testid="stElementContainer"]')
                     && !document.querySelector('[data-testid="stSkeleton"]');
             }""",
             timeout=timeout_ms,
         )
         self.page.wait_for_timeout(300)
+        failed = self.page.query_selector_all('[data-testid="stException"]')
+        assert not failed, failed[0].inner_text()
 
     def shot(self, what: str, *, whole: bool = True) -> Path:
         """Keep a screenshot as an artefact."""
