@@ -10,7 +10,7 @@ import dataclasses
 import glob
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,8 @@ from openthoughts_cli.events import Listener, Notice, StageDone, StageProgress, 
 
 __all__ = ["BadFile", "Chunk", "Corpus", "FirstLook", "Part", "open_corpus"]
 
+_SPARSE = 8
+"""A group of which at most one row in so many is wanted is not decoded whole."""
 _READERS = 2
 """Row groups decoded at once where a few rows are fetched."""
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -172,12 +174,19 @@ class Corpus:
                 file.close()
 
     def fetch(
-        self, places: Iterable[tuple[int, int, int]]
+        self,
+        places: Iterable[tuple[int, int, int]],
+        contents: Mapping[tuple[int, int, int], int] | None = None,
     ) -> Iterator[tuple[tuple[int, int, int], RawRow]]:
         """The rows at these places (part, row group, row in the group), each group read once.
 
+        Args:
+            places: of the rows.
+            contents: the `content_hash` of each row, where it is known: rows are held against it,
+                and a few of a group are read without the rest of it.
+
         Raises:
-            DataError: a file is damaged, or has no such row.
+            DataError: a file is damaged, or a row is not there or not the one that was meant.
         """
         wanted: dict[tuple[int, int], list[int]] = {}
         for part, group, row in sorted(places):
@@ -186,7 +195,8 @@ class Corpus:
         ahead: deque[Future[list[tuple[tuple[int, int, int], RawRow]]]] = deque()
         with ThreadPoolExecutor(_READERS) as pool:
             for (part, group), rows in wanted.items():
-                ahead.append(pool.submit(_some_rows, self.parts[part], part, group, rows))
+                hashes = [contents[part, group, row] for row in rows] if contents else None
+                ahead.append(pool.submit(_some_rows, self.parts[part], part, group, rows, hashes))
                 if len(ahead) > _READERS:
                     yield from ahead.popleft().result()
             while ahead:
@@ -223,18 +233,30 @@ class Corpus:
 
 
 def _some_rows(
-    part: Part, number: int, group: int, rows: Sequence[int]
+    part: Part, number: int, group: int, rows: Sequence[int], hashes: Sequence[int] | None
 ) -> list[tuple[tuple[int, int, int], RawRow]]:
-    found: list[tuple[tuple[int, int, int], RawRow]] = []
     file = parquet.open_parquet(part.path, part.name)
     try:
-        for raw in parquet.read_some(file, group, part.name, rows):
-            if isinstance(raw, Malformed):
-                raise DataError(f"{part.name} has changed while it was read")
-            found.append(((number, group, raw.row), raw))
+        found: list[RawRow | Malformed] | None = None
+        if hashes and len(rows) * _SPARSE <= file.metadata.row_group(group).num_rows:
+            found = parquet.read_few(file, part.path, group, rows)
+        if found is None or not _are(found, hashes):
+            found = list(parquet.read_some(file, group, part.name, rows))
+        if not _are(found, hashes):
+            raise DataError(
+                f"{part.name} has changed while it was read", hint="run the same command again"
+            )
     finally:
         file.close()
-    return found
+    return [((number, group, raw.row), raw) for raw in found if isinstance(raw, RawRow)]
+
+
+def _are(found: Sequence[RawRow | Malformed], hashes: Sequence[int] | None) -> bool:
+    """Whether all are whole rows, of these contents where they are known."""
+    return all(
+        isinstance(raw, RawRow) and (wanted is None or raw.content == wanted)
+        for raw, wanted in zip(found, hashes or [None] * len(found), strict=True)
+    )
 
 
 def _chunk(

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from openthoughts_cli.data.ahead import ahead
-from openthoughts_cli.data.arrow_values import take_rows
+from openthoughts_cli.data.arrow_values import int_column, take_rows, text_column
+from openthoughts_cli.data.pages import texts_at
+from openthoughts_cli.data.rows import content_hash
 from openthoughts_cli.errors import BrokenFileError, SchemaError
 
 __all__ = ["COLUMNS", "LABELS", "Labels", "RawRow", "check_schema", "open_parquet", "read_labels"]
@@ -42,6 +45,11 @@ class RawRow(NamedTuple):
     question: bytes
     answer: bytes
     answer_role: str
+
+    @property
+    def content(self) -> int:
+        """The `content_hash` of the row."""
+        return content_hash(self.source, self.domain, self.difficulty, self.question, self.answer)
 
 
 class Malformed(NamedTuple):
@@ -249,6 +257,45 @@ def read_some(
             ):
                 yield raw._replace(row=row)
         start, at = start + batch.num_rows, end
+
+
+def read_few(
+    file: pq.ParquetFile, path: Path, row_group: int, rows: Sequence[int]
+) -> list[RawRow | Malformed] | None:
+    """As `read_some`, out of the pages that hold these rows, as long as no row has other than two
+    turns; hold the rows against their content. None: the file's form is not known.
+    """
+    group = file.metadata.row_group(row_group)
+    leaves = [file.schema.column(i) for i in range(group.num_columns)]
+    ends = ("from", "value")
+    talk = [i for i, leaf in enumerate(leaves) if leaf.path.startswith("conversations.")]
+    role, text = (next(i for i in talk if leaves[i].name == name) for name in ends)
+    if not all(group.column(i).num_values == 2 * group.num_rows for i in (role, text)):
+        return None
+    turns = [number for row in rows for number in (2 * row, 2 * row + 1)]
+    levels = (leaves[text].max_repetition_level, leaves[text].max_definition_level)
+    texts = texts_at(path, group.column(text), levels, turns)
+    if texts is None:
+        return None
+    try:
+        table = file.read_row_group(row_group, columns=[*LABELS, leaves[role].path])
+    except (pa.ArrowInvalid, OSError):
+        return None
+    roles = table.column("conversations").combine_chunks()
+    roles = take_rows(_flat(roles).field("from"), turns).cast(pa.large_string())
+    pairs = pa.StructArray.from_arrays([roles, text_column(texts)], names=list(ends))
+    starts = int_column(np.arange(0, len(turns) + 1, 2), pa.int64())
+    labels = take_rows(table.select(list(LABELS)).combine_chunks(), rows)
+    columns = [*labels.combine_chunks().columns, pa.LargeListArray.from_arrays(starts, pairs)]
+    batch = pa.Table.from_arrays(columns, names=list(COLUMNS)).combine_chunks().to_batches()[0]
+    found = list(_batch_rows(batch, row_group, 0, _all_rows))
+    return [raw._replace(row=row) for raw, row in zip(found, rows, strict=True)]
+
+
+def _flat(lists: Any) -> Any:
+    if isinstance(lists, pa.ChunkedArray):
+        lists = pa.concat_arrays(lists.chunks)
+    return lists.values
 
 
 def _all_rows(source: str, domain: str) -> bool:

@@ -68,10 +68,12 @@ class Selection:
 
         Texts that are not in memory are read in one pass and spooled to a temporary file.
         """
-        missing = {item.place for item in self.chosen if item.raw is None}
+        missing: dict[tuple[int, int, int], int] = {
+            item.place: item.content for item in self.chosen if item.raw is None
+        }
         with tempfile.TemporaryFile() as spool:
             spooled: dict[Place, tuple[int, int, int, RawRow]] = {}
-            for place, raw in self.corpus.fetch(missing):
+            for place, raw in self.corpus.fetch(missing, missing):
                 at = spool.tell()
                 spool.write(raw.question + raw.answer)
                 bare = raw._replace(question=b"", answer=b"")

@@ -215,8 +215,9 @@ class _Walk:
         )
         leading = self._leading()
         unit_place, unit_leading = self._units(place, leading, steps == "")
-        parts = np.array([self._sieve.part_of(name) for name in self._source], dtype=np.int64)
-        for part in np.unique(parts).tolist():
+        part_of = {name: self._sieve.part_of(name) for name in set(self._source.tolist())}
+        parts = np.array([part_of[name] for name in self._source.tolist()], dtype=np.int64)
+        for part in sorted(set(part_of.values())):
             mine = parts == part
             failed = mine & (steps != "")
             self._sieve.reject_many(
