@@ -24,28 +24,34 @@ def run_to_end(
     Args:
         on_interrupt: asks the work to end; None: the first interruption already leaves it.
     """
+    return _in_a_thread(work, on_interrupt) if _loop_is_running() else asyncio.run(work)
+
+
+def _loop_is_running() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
-    return _in_a_thread(work, on_interrupt)
+        return False
+    return True
 
 
 def _in_a_thread(work: Coroutine[Any, Any, T], on_interrupt: Callable[[], None] | None) -> T:
     results: list[T] = []
     failures: list[BaseException] = []
+    ended = threading.Event()  # an interrupted Thread.join takes a live thread for ended
 
     def run() -> None:
         try:
             results.append(asyncio.run(work))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
             failures.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=run, name="ot-work", daemon=True)
-    thread.start()
-    while thread.is_alive():
+    threading.Thread(target=run, name="ot-work", daemon=True).start()
+    while not ended.is_set():
         try:
-            thread.join()
+            ended.wait(0.2)  # a wait without end hears no stop button on every system
         except KeyboardInterrupt:
             if on_interrupt is None:
                 raise

@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import CommandResult
 from tests.doubles.tinker_server import TinkerServer
 
+pytestmark = pytest.mark.torch  # without it and without a key no engine is usable: a failure
+
 Ot = Callable[..., CommandResult]
 
 

@@ -1,0 +1,63 @@
+"""Every command and code block that the documentation shows is run as it stands there.
+
+The model is a tiny random one (by OT_..._MODEL), so that a page takes seconds; all else is as a reader has
+it: the shell, the built-in rows, the shipped configs, no network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.doc_blocks import REPOSITORY, blocks, pages, unmarked_commands
+
+pytestmark = [pytest.mark.slow, pytest.mark.torch]
+
+RUN = [page for page in pages() if any(not block.reason for block in blocks(page))]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(REPOSITORY).as_posix()
+
+
+@pytest.mark.parametrize("page", RUN, ids=name_of)
+def test_the_blocks_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
+    environ = {k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS")}
+    environ |= {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "OT_TRAIN__MODEL": str(tiny_model),
+        "OT_EVAL__MODEL": str(tiny_model),
+        "OT_SUBSET__TOKENIZER": str(tiny_model),
+        "COLUMNS": "80",
+    }
+    python: list[str] = []
+    for block in blocks(page):
+        if block.reason:
+            continue
+        where = f"{name_of(page)}:{block.line}"
+        if block.language == "python":
+            python.append(f"# {where}\n{block.text}")
+            argv = [sys.executable, "-c", "\n".join(python)]
+        else:
+            argv = ["bash", "-euo", "pipefail", "-c", block.text]
+        done = subprocess.run(
+            argv, cwd=tmp_path, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=280, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{where}\n{block.text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_no_command_hides_in_a_block_that_nobody_runs(page: Path) -> None:
+    assert unmarked_commands(page) == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_a_block_that_is_not_run_says_why(page: Path) -> None:
+    assert all(len(block.reason) > 10 for block in blocks(page) if block.reason)
