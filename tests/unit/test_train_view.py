@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console as RichConsole
+from rich.console import ConsoleDimensions
 
 from openthoughts_cli.cli.console import Console
 from openthoughts_cli.cli.render.spark import sparkline
@@ -114,3 +116,37 @@ def test_durations_and_headlines() -> None:
     assert headline_metric({"mean": 1.25, "per_byte": 0.5}) == ("nll", "1.2500")
     assert headline_metric({"pass@7": 0.5, "mean@1": 0.25}) == ("mean@1", "25.0%")
     assert headline_metric({}) == ("", "")
+
+
+def test_another_size_of_the_terminal_begins_the_panel_anew_at_the_top() -> None:
+    out = io.StringIO()
+    people = RichConsole(file=out, width=80, height=24, force_terminal=True, _environ={})
+    console = Console()
+    console.__dict__["people"] = people  # what the property would make of stderr
+    clear = "\x1b[H\x1b[2J"
+    with open_train_view(console) as listener:
+        for event in EVENTS:
+            listener(event)
+        time.sleep(1.2)
+        assert clear not in out.getvalue()
+        people.size = ConsoleDimensions(60, 20)
+        deadline = time.monotonic() + 10
+        while clear not in out.getvalue():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    behind = out.getvalue().split(clear)
+    assert len(behind) == 2
+    assert "2/10" in behind[1]
+
+
+def test_a_view_takes_no_more_memory_for_more_steps() -> None:
+    state = TrainState()
+    state.hear(RunStarted("r", "runs/r", 5000, 100, "m", "local"))
+    for number in range(1, 5001):
+        state.hear(StepDone(number, 5000, 0.2, 1e-3, 100, 60, 5000.0 - number, 0.5))
+        state.hear(Notice(f"warning {number}", "warning"))
+    assert len(state.losses) * state.losses.itemsize == 40_000
+    assert len(state.warnings) == 3
+    assert state.tokens_per_s == 200
+    state.hear(RunStarted("r", "runs/r", 5000, 100, "m", "local", first_step=11))
+    assert list(state.losses) == [5000.0 - number for number in range(1, 11)]

@@ -10,7 +10,9 @@ from collections.abc import Generator
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.console import Group, RenderableType
+from rich.console import ConsoleDimensions, Group, RenderableType
+from rich.control import Control
+from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -258,13 +260,24 @@ def _print_line(console: RichConsole, event: Event) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+class _ResizingLive(Live):
+    """A live panel that begins anew at the top when the terminal gets another size: by then the
+    terminal has wrapped the old one, and nobody knows over how many lines."""
+
+    _size: ConsoleDimensions | None = None
+
+    def refresh(self) -> None:
+        if self._size not in (None, self.console.size):
+            self.console.control(Control.home(), Control.clear())
+        self._size = self.console.size
+        super().refresh()
+
+
 @contextlib.contextmanager
 def _live(console: RichConsole, foot: str) -> Generator[Listener]:
     """Plain lines until the run starts (the plan is shown and asked about there), then the panel."""
-    from rich.live import Live
-
     state = TrainState()
-    live = Live(
+    live = _ResizingLive(
         get_renderable=lambda: view(state, foot=foot), console=console, refresh_per_second=_REFRESH_HZ
     )
 
