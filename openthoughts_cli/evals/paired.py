@@ -13,7 +13,7 @@ import numpy.typing as npt
 from openthoughts_cli.errors import DataError
 from openthoughts_cli.evals.estimators import Interval, student_t
 
-__all__ = ["PairedResult", "paired_difference", "sign_flip_p_value"]
+__all__ = ["PairedResult", "paired_difference", "paired_intervals", "sign_flip_p_value"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 

@@ -89,9 +89,13 @@ def _schema(polars: Any, keys: Sequence[str]) -> Any:
 def _columns(
     frame: polars.DataFrame, keys: Sequence[str]
 ) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float64]]]:
-    known = frame.filter(frame["step"].is_not_null())
-    steps = known["step"].to_numpy()
-    return steps, {key: known[key].fill_null(math.nan).to_numpy() for key in keys}
+    # Where a value is missing, numpy has NaN (and integers become floats).
+    steps = frame["step"].to_numpy()
+    columns = {key: frame[key].to_numpy() for key in keys}
+    if steps.dtype.kind != "f":
+        return steps, columns
+    there = np.isfinite(steps)
+    return steps[there].astype(np.int64), {key: column[there] for key, column in columns.items()}
 
 
 def _lines(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +57,7 @@ def rank_sweep(
     """
     wanted = parse_metric(metric or sweep.metric or f"eval/{NLL}/mean")
     _check_rule(wanted, at)
-    results = [read_cell(cell, wanted, at=at) for cell in sweep.cells]
+    results = _read(sweep, wanted, at)
     _check_measured(results, wanted)
     ground = common_ground(results, wanted)
     entries = _entries(ground.results)
@@ -66,6 +69,12 @@ def rank_sweep(
             sweep.name, wanted, at, named, tuple(entries), (), 0, None, (), tuple(warnings)
         )
     return _ranked(sweep.name, wanted, at, named, entries, chosen, ground, warnings, seed)
+
+
+def _read(sweep: Sweep, metric: Metric, at: At) -> list[CellResult]:
+    """All cells' results; polars parses logs without holding the interpreter, so several at once."""
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "ot-read") as pool:
+        return list(pool.map(partial(read_cell, metric=metric, at=at), sweep.cells))
 
 
 class _Table(NamedTuple):

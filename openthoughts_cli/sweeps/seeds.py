@@ -21,7 +21,7 @@ from openthoughts_cli.evals.estimators import (
     ratio_interval,
     student_t,
 )
-from openthoughts_cli.evals.paired import paired_difference
+from openthoughts_cli.evals.paired import paired_intervals
 
 __all__ = [
     "FloatArray",
@@ -141,10 +141,13 @@ def difference_interval(
     Returns:
         None for fewer than two problems.
     """
-    zeros = [0.0] * len(differences)
-    values = [float(value) for value in differences]
-    alone = paired_difference(zeros, values, bound=1.0 if bounded else None).interval
-    if alone is None or noise is None:
+    if len(differences) < 2:
+        return None
+    lows, highs = paired_intervals(differences[None, :], 1.0 if bounded else None)
+    method = "paired t, shrunken variance" if bounded else "paired t"
+    estimand = estimand_of(noise, bounded=bounded)
+    alone = Interval(float(lows[0]), float(highs[0]), estimand, method)
+    if noise is None:
         return alone
     mean, degrees = float(differences.mean()), len(differences) - 1
     # The wider side: the other may be cut off at the end of the scale.
@@ -155,7 +158,6 @@ def difference_interval(
     low, high = mean - half, mean + half
     if bounded:
         low, high = max(low, -1.0), min(high, 1.0)
-    estimand = estimand_of(noise, bounded=bounded)
     return _at_least(alone, Interval(low, high, estimand, "paired t, problems and seeds"))
 
 

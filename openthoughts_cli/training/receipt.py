@@ -7,12 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openthoughts_cli.errors import OtError, StorageError
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
 from openthoughts_cli.store import read_lines, read_object, write_whole
-from openthoughts_cli.training.plan import Plan
+
+if TYPE_CHECKING:
+    from openthoughts_cli.training.plan import Plan  # reading receipts needs no data rooms
 
 __all__ = ["Past", "Receipt", "past_of", "read_receipt", "write_receipt"]
 

@@ -166,9 +166,9 @@ def test_a_score_edited_by_hand_is_not_believed(make: Callable[..., FinishedSwee
     [
         ("{", "is damaged"),
         ("[]", "no JSON object"),
-        ('{"metrics": {}}', "is damaged: its problems"),
-        ('{"problems": [{"id": "p", "answers": 4, "correct": 9}]}', "is damaged: its problems"),
-        ('{"problems": [{"id": "p", "answers": "4", "correct": 1}]}', "is damaged: its problems"),
+        ('{"metrics": {}}', "is damaged"),
+        ('{"problems": [{"id": "p", "answers": 4, "correct": 9}]}', "is damaged"),
+        ('{"problems": [{"id": "p", "answers": "4", "correct": 1}]}', "is damaged"),
         ('{"problems": []}', "no problem with a mean@1"),
     ],
 )

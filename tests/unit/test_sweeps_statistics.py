@@ -24,7 +24,7 @@ from openthoughts_cli.sweeps.seeds import (
     seed_noise,
 )
 
-DRAWS = 799  # of each test; the product takes 10,000
+DRAWS = 499  # of each test; the product takes 10,000
 
 
 def draw(
@@ -66,7 +66,7 @@ def simulated(
     return differences / rounds, winners / rounds
 
 
-ROUNDS = 300
+ROUNDS = 200
 # Three standard errors of a share of 0.05 above it.
 AT_MOST = 0.05 + 3 * (0.05 * 0.95 / ROUNDS) ** 0.5
 
@@ -123,7 +123,7 @@ def test_a_better_recipe_is_found_about_as_often_as_the_power_model_says(
     seeds: int, seed_sd: float
 ) -> None:
     setting = Setting(cells=8, seeds=seeds, answers=4, between=0.2, seed_sd=seed_sd)
-    problems, rounds = 150, 150
+    problems, rounds = 150, 80
     difference = detectable_difference(setting, problems)
     found = {1: 0, 2: 0}
     winners = {1: 0, 2: 0}
@@ -165,7 +165,7 @@ def test_without_seeds_the_claims_are_about_the_weights_alone() -> None:
 def test_the_interval_of_a_recipe_covers_its_mean(seeds: int, seed_sd: float) -> None:
     generator = np.random.default_rng(11)
     covered = compared = rounds = 0
-    for _ in range(600):
+    for _ in range(400):
         recipes = draw(generator, np.zeros(4), problems=50, seeds=seeds, answers=4, seed_sd=seed_sd)
         noise = seed_noise(recipes)
         interval = recipe_interval(recipes[0], noise)
@@ -177,8 +177,8 @@ def test_the_interval_of_a_recipe_covers_its_mean(seeds: int, seed_sd: float) ->
         covered += interval.low <= 0.5 <= interval.high
         compared += paired.low <= 0 <= paired.high
         rounds += 1
-    assert covered / rounds >= 0.93
-    assert compared / rounds >= 0.93
+    assert covered / rounds >= 0.92
+    assert compared / rounds >= 0.92
 
 
 @given(
@@ -288,3 +288,12 @@ def test_impossible_questions_of_power_are_refused() -> None:
         problems_needed(Setting(), 0.0)
     with pytest.raises(UsageError, match="at least one"):
         detectable_difference(Setting(), 0)
+
+
+def test_with_very_many_recipes_the_test_is_single_step_and_still_finds_the_best() -> None:
+    generator = np.random.default_rng(2)
+    recipes = draw(generator, np.asarray([0.5, *[0.0] * 119]), problems=250, agreement=1.0)
+    test = max_test(recipes, draws=400)
+    ranges = rank_ranges(test, higher_is_better=True)
+    assert ranges[0] == (1, 1)
+    assert {low for low, _ in ranges[1:]} == {2}

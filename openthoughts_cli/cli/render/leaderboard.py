@@ -26,12 +26,18 @@ _EFFECTS = ("axis", "to", "from", "effect", "95% interval", "pairs")
 _NOT_RANKED = ("cell", "why it has no score")
 _RIGHT = ("rank", "score", "p", "seeds", "trained on", "sampled", "time", "cost", "effect", "pairs")
 
+# What a person reads; a table of hundreds of rows is for a program.
+_MOST_ROWS = 40
+
 
 def render_board(board: Leaderboard) -> RenderableType:
-    """The whole ranking; sections with nothing to say are left out."""
+    """The ranking, of long tables the beginning; sections with nothing to say are left out."""
     parts: list[RenderableType] = [Text(_headline(board), style="bold")]
     for title, columns, rows in _sections(board):
-        parts += ["", Text(title, style="dim"), table(columns, rows, right=_RIGHT)]
+        shown = rows[:_MOST_ROWS]
+        parts += ["", Text(title, style="dim"), table(columns, shown, right=_RIGHT)]
+        if more := len(rows) - len(shown):
+            parts.append(Text(f"and {more:,} more: --csv, --md and --json have all", style="dim"))
     parts += [Text(text, style="yellow") for text in board.warnings]
     parts += [Text(text, style="dim") for text in _notes(board)]
     return Group(*parts)
