@@ -143,7 +143,7 @@ class ArrowCounts:
         targets = self._targets(answers)
         found = self.encoder.encode(targets)
         target = found.lengths + 1
-        at = np.flatnonzero(self._matters[found.ids])
+        at = np.flatnonzero(self._matters.take(found.ids))
         owner = np.searchsorted(found.offsets, at, side="right") - 1
         added = self._kind[found.ids[at]] == _ADDED
         head, spelled = self._heads(found, answers, targets, at[added], owner[added])

@@ -29,8 +29,8 @@ __all__ = ["COLUMNS", "LABELS", "Labels", "RawRow", "check_schema", "open_parque
 
 COLUMNS = ("difficulty", "source", "domain", "conversations")
 LABELS = ("difficulty", "source", "domain")
-_QUESTION_ROLE = "human"
-_ANSWER_ROLES = ("gpt", "assistant")
+_QUESTION_ROLE = b"human"
+_ANSWER_ROLES = (b"gpt", b"assistant")
 _BATCH_ROWS = 128
 
 
@@ -311,19 +311,23 @@ def _batch_rows(
     lengths: list[int | None] = pc.call_function("list_value_length", [conversations]).to_pylist()
     first = conversations.offsets.to_pylist()
     turns = conversations.values
-    roles = turns.field("from").cast(pa.large_string()).cast(pa.large_binary())
-    texts = turns.field("value").cast(pa.large_string()).cast(pa.large_binary())
-    valid = _all_utf8(texts)
+    roles: list[bytes | None] = (
+        turns.field("from").cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
+    )
+    texts = _Bytes(turns.field("value").cast(pa.large_string()).cast(pa.large_binary()))
+    valid = _all_utf8(texts.column)
     for i in range(batch.num_rows):
         if not wanted(labels.source[i], labels.domain[i]):
             continue
         reason = _count_reason(lengths[i])
         if reason is None:
             at = first[i]
-            role = (roles[at].as_py(), roles[at + 1].as_py())
-            question, answer = texts[at].as_py(), texts[at + 1].as_py()
-            reason = _turn_reason(role, question, answer, checked=valid)
+            answer_role = roles[at + 1]
+            question, answer = texts[at], texts[at + 1]
+            reason = _turn_reason(roles[at], answer_role, question, answer, checked=valid)
             if reason is None:
+                assert question is not None and answer is not None
+                assert answer_role is not None
                 yield RawRow(
                     row_group,
                     start + i,
@@ -332,10 +336,28 @@ def _batch_rows(
                     labels.difficulty[i],
                     question,
                     answer,
-                    role[1].decode(),
+                    answer_role.decode(),
                 )
                 continue
         yield Malformed(row_group, start + i, reason)
+
+
+class _Bytes:
+    """The values of a `pyarrow.LargeBinaryArray`, each copied when it is asked for."""
+
+    def __init__(self, column: Any) -> None:
+        self.column = column
+        _, offsets, data = column.buffers()
+        end = column.offset + len(column) + 1
+        bounds = np.frombuffer(offsets, dtype=np.int64) if offsets is not None else np.zeros(0)
+        self._bounds: list[int] = bounds[column.offset : end].tolist()
+        self._data = memoryview(data or b"")
+        self._nulls = column.null_count > 0
+
+    def __getitem__(self, at: int) -> bytes | None:
+        if self._nulls and not self.column[at].is_valid:
+            return None
+        return bytes(self._data[self._bounds[at] : self._bounds[at + 1]])
 
 
 def _count_reason(turns: int | None) -> str | None:
@@ -349,14 +371,14 @@ def _count_reason(turns: int | None) -> str | None:
 
 
 def _turn_reason(
-    roles: tuple[bytes | None, bytes | None],
+    asks: bytes | None,
+    answers: bytes | None,
     question: bytes | None,
     answer: bytes | None,
     *,
     checked: bool,
 ) -> str | None:
-    known = {name.encode() for name in _ANSWER_ROLES}
-    if roles[0] != _QUESTION_ROLE.encode() or roles[1] not in known:
+    if asks != _QUESTION_ROLE or answers not in _ANSWER_ROLES:
         return "other roles than human and gpt"
     for text in (question, answer):
         if text is None or _is_blank(text):

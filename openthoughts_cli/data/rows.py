@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import xxhash
@@ -54,12 +55,18 @@ def content_hash(
     The fields are put one after the other, each led by its length in bytes ("3:abc"), so that no
     two different rows give the same bytes. Texts are UTF-8; a missing difficulty is "-".
     """
-    state = xxhash.xxh3_128(b"openthoughts row 1\n")
-    level = "-" if difficulty is None else str(difficulty)
-    for field in (source.encode(), domain.encode(), level.encode(), question, answer):
-        state.update(b"%d:" % len(field))
-        state.update(field)
+    state = xxhash.xxh3_128(_content_head(source, domain, difficulty) + b"%d:" % len(question))
+    state.update(question)
+    state.update(b"%d:" % len(answer))
+    state.update(answer)
     return state.intdigest()
+
+
+@lru_cache(maxsize=1024)
+def _content_head(source: str, domain: str, difficulty: int | None) -> bytes:
+    level = "-" if difficulty is None else str(difficulty)
+    fields = (field.encode() for field in (source, domain, level))
+    return b"openthoughts row 1\n" + b"".join(b"%d:%b" % (len(field), field) for field in fields)
 
 
 def row_id(content: int, occurrence: int) -> str:
