@@ -10,7 +10,7 @@ export GOMP_SPINCOUNT := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-fast ci soak lint fmt type docs bench clean
+.PHONY: coverage test-wheel test-versions help install quickstart test test-fast ci soak lint fmt type docs bench clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,19 @@ fmt: $(STAMP) ## ruff, mending what it can
 
 type: $(STAMP) ## pyright, strict
 	$(BIN)/pyright
+
+coverage: $(STAMP) ## units under coverage; the lines that none runs
+	$(BIN)/python -m coverage run --source openthoughts_cli -m pytest tests/unit tests/cli -m 'not slow and not model and not registry and not browser and not cluster'
+	$(BIN)/python -m coverage report --skip-covered --show-missing --sort=miss
+
+test-wheel: ## the wheel with its dependencies from the registry, in a new environment, outside the tree
+	.ci/wheel
+
+test-versions: ## the core on Python 3.12 and 3.13, and with the oldest versions allowed (needs uv from PyPI)
+	.ci/versions 3.12 3.13 lowest
+
+bench: $(STAMP) ## the quick benchmarks (the others: benchmarks/README.md)
+	$(BIN)/python benchmarks/cli.py
 
 docs: $(STAMP) ## make the generated pages anew
 	$(BIN)/python -m openthoughts_cli.cli.docs

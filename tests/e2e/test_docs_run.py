@@ -36,21 +36,21 @@ def test_the_blocks_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) 
         "OT_SUBSET__TOKENIZER": str(tiny_model),
         "COLUMNS": "80",
     }
-    python: list[str] = []
-    for block in blocks(page):
-        if block.reason:
-            continue
-        where = f"{name_of(page)}:{block.line}"
-        if block.language == "python":
-            python.append(f"# {where}\n{block.text}")
-            argv = [sys.executable, "-c", "\n".join(python)]
-        else:
-            argv = ["bash", "-euo", "pipefail", "-c", block.text]
+
+    def run(argv: list[str], where: str) -> None:
         done = subprocess.run(
             argv, cwd=tmp_path, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=280, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{where}\n{block.text}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{where}\n{argv[-1]}\n{done.stdout}\n{done.stderr}"
+
+    shown = [block for block in blocks(page) if not block.reason]
+    for block in shown:
+        if block.language == "sh":
+            run(["bash", "-euo", "pipefail", "-c", block.text], f"{name_of(page)}:{block.line}")
+    script = "\n".join(f"# line {b.line}\n{b.text}" for b in shown if b.language == "python")
+    if script:  # the Python of a page is one notebook
+        run([sys.executable, "-c", script], name_of(page))
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
