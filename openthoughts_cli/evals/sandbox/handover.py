@@ -5,7 +5,9 @@ what comes back is bytes and is parsed as bytes.
 """
 
 from __future__ import annotations
+import __future__
 
+import ast
 import fcntl
 import functools
 import importlib
@@ -44,10 +46,20 @@ _LENGTH_BYTES = 8
 
 @functools.cache
 def compiled(name: str) -> CodeType:
-    """The code of the project's own module `name`, to be run where it cannot be imported."""
-    source = inspect.getsource(importlib.import_module(name))
+    """The code of the project's own module `name`, to be run where it cannot be imported.
+
+    Its `from __future__` imports are obeyed here and left out there: each would read a file, 0.2 ms
+    of the 20 ms that a test takes.
+    """
+    tree = ast.parse(inspect.getsource(importlib.import_module(name)))
+    flags = 0
+    for statement in list(tree.body):
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            for alias in statement.names:
+                flags |= getattr(__future__, alias.name).compiler_flag
+            tree.body.remove(statement)
     short = name.rpartition(".")[2]
-    return compile(source, f"<{short}>", "exec", dont_inherit=True, optimize=2)
+    return compile(tree, f"<{short}>", "exec", flags, dont_inherit=True, optimize=2)
 
 
 def pack_job(code: CodeType, job: Mapping[str, Any]) -> bytes:
