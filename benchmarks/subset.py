@@ -1,11 +1,12 @@
 """Cutting a subset: our ways beside their peers, as ratios in one run. Needs the extra `bench`.
 
-    python benchmarks/subset.py [--rows 40000] [--rounds 3] [--slice-rows 400] [--markdown FILE]
+    python benchmarks/subset.py [--rows 40000] [--rounds 3] [--slice-rows 400]
+        [--markdown FILE] [--json FILE]
 
 Every way runs in a process of its own (benchmarks/subset_ways.py says what each does), the rounds are
 interleaved so that a busy machine slows all alike, and medians are compared. "work" is choosing and
 writing with all libraries imported; "process" is all from start to exit; memory is the most that any
-one process had. Files are in the page cache. Ways with a star ran on a slice and are scaled by rows
+one process had, "cpu" what all its processes and threads used together. Files are in the page cache. Ways with a star ran on a slice and are scaled by rows
 or bytes.
 """
 
@@ -32,11 +33,14 @@ sys.path.insert(0, str(HERE))
 
 # Nothing large may be imported here: a child's peak memory would begin with ours.
 _WORKERS = min(os.cpu_count() or 1, 2)
+_MOST_S = 600
+"""A way that takes longer is ended, and with it the benchmark."""
 
 
 class Run(NamedTuple):
     work_s: float
     process_s: float
+    cpu_s: float
     peak_mb: float
     result: dict[str, float]
 
@@ -84,8 +88,11 @@ class Bench:
             )
             watch = _Watch(child.pid)
             assert child.stdout is not None
+            guard = threading.Timer(_MOST_S, child.kill)
+            guard.start()
             said = child.stdout.read()
             _, status, usage = os.wait4(child.pid, 0)
+            guard.cancel()
         took = time.perf_counter() - started
         child.returncode = os.waitstatus_to_exitcode(status)
         peak = max(watch.stop(), usage.ru_maxrss / 1024)
@@ -93,10 +100,11 @@ class Bench:
             raise SystemExit(f"{way} ended with {child.returncode}:\n{log.read_text()[-3000:]}")
         result = json.loads(said.splitlines()[-1])
         work = result.pop("work_s")
-        self.runs[way, files, max_tokens].append(Run(work, took, peak, result))
+        cpu = usage.ru_utime + usage.ru_stime
+        self.runs[way, files, max_tokens].append(Run(work, took, cpu, peak, result))
         print(
             f"  {way:20} {files:3} files, limit {max_tokens:6}: work {work:7.2f} s, "
-            f"process {took:7.2f} s, {peak:6.0f} MB, {result}",
+            f"process {took:7.2f} s, cpu {cpu:7.2f} s, {peak:6.0f} MB, {result}",
             file=sys.stderr,
             flush=True,
         )
@@ -107,6 +115,7 @@ class Bench:
         return Run(
             statistics.median(run.work_s for run in runs),
             statistics.median(run.process_s for run in runs),
+            statistics.median(run.cpu_s for run in runs),
             max(run.peak_mb for run in runs),
             runs[-1].result,
         )
@@ -178,6 +187,7 @@ def report(bench: Bench) -> str:
     lines += _job_table(bench, math_rows)
     lines += _build_table(bench)
     lines += _growth_table(bench)
+    lines += _rounds_table(bench)
     lines += _targets(bench, math_rows)
     return "\n".join(lines) + "\n"
 
@@ -198,30 +208,34 @@ def _scaled(bench: Bench, way: str, math_rows: float) -> Run:
     if way not in ("datasets_filter", "polars_tokenizers"):
         return run
     work = run.work_s * math_rows / run.result["rows"]
-    return Run(work, run.process_s - run.work_s + work, run.peak_mb, run.result)
+    process, cpu = run.process_s - run.work_s + work, run.cpu_s * work / run.work_s
+    return Run(work, process, cpu, run.peak_mb, run.result)
 
 
 def _job_table(bench: Bench, math_rows: float) -> list[str]:
     ours = bench.median("ours_with_index")
     lines = [
-        "| at most 4,096 tokens | work s | process s | peak MB | work / ours | process / ours |",
-        "|---|---|---|---|---|---|",
+        "| at most 4,096 tokens | work s | process s | cpu s | peak MB | work / ours | "
+        "process / ours |",
+        "|---|---|---|---|---|---|---|",
     ]
     for way, name in _NAMES.items():
         run = _scaled(bench, way, math_rows)
         lines.append(
-            f"| {name} | {run.work_s:.2f} | {run.process_s:.2f} | {run.peak_mb:.0f} | "
+            f"| {name} | {run.work_s:.2f} | {run.process_s:.2f} | {run.cpu_s:.2f} | "
+            f"{run.peak_mb:.0f} | "
             f"{run.work_s / ours.work_s:.1f} | {run.process_s / ours.process_s:.1f} |"
         )
     lines += [
         "",
-        "| at most 16,384 tokens | work s | process s | peak MB |",
-        "|---|---|---|---|",
+        "| at most 16,384 tokens | work s | process s | cpu s | peak MB |",
+        "|---|---|---|---|---|",
     ]
     for way in ("ours_stream", "duckdb_stream", "polars_scan"):
         run = bench.median(way, max_tokens=16384)
         lines.append(
-            f"| {_NAMES[way]} | {run.work_s:.2f} | {run.process_s:.2f} | {run.peak_mb:.0f} |"
+            f"| {_NAMES[way]} | {run.work_s:.2f} | {run.process_s:.2f} | {run.cpu_s:.2f} | "
+            f"{run.peak_mb:.0f} |"
         )
     return [*lines, ""]
 
@@ -235,12 +249,13 @@ def _build_table(bench: Bench) -> list[str]:
     build, bare = bench.median("ours_index_build"), bench.median("decode_and_tokenise")
     slow = _slow_pass(bench)
     return [
-        f"| all rows, {_WORKERS} processes | work s | peak MB a process | / decode and tokenise |",
-        "|---|---|---|---|",
-        f"| build of the index | {build.work_s:.2f} | {build.peak_mb:.0f} | "
+        f"| all rows, {_WORKERS} processes | work s | cpu s | peak MB a process | / decode and tokenise |",
+        "|---|---|---|---|---|",
+        f"| build of the index | {build.work_s:.2f} | {build.cpu_s:.2f} | {build.peak_mb:.0f} | "
         f"{build.work_s / bare.work_s:.2f} |",
-        f"| decode and tokenise alone | {bare.work_s:.2f} | {bare.peak_mb:.0f} | 1.00 |",
-        f"| the same with tokenizers, all cores* | {slow:.1f} | "
+        f"| decode and tokenise alone | {bare.work_s:.2f} | {bare.cpu_s:.2f} | "
+        f"{bare.peak_mb:.0f} | 1.00 |",
+        f"| the same with tokenizers, all cores* | {slow:.1f} | | "
         f"{bench.median('tokenise_slowly').peak_mb:.0f} | {slow / bare.work_s:.0f} |",
         "",
     ]
@@ -259,6 +274,23 @@ def _growth_table(bench: Bench) -> list[str]:
             f"{bench.median('ours_index_build', files).work_s:.2f} |"
         )
     return [*lines, ""]
+
+
+def _rounds_table(bench: Bench) -> list[str]:
+    lines = ["| every round | files | limit | work s |", "|---|---|---|---|"]
+    for (way, files, max_tokens), runs in sorted(bench.runs.items()):
+        each = ", ".join(f"{run.work_s:.2f}" for run in runs)
+        lines.append(f"| {way} | {files} | {max_tokens:,} | {each} |")
+    return [*lines, ""]
+
+
+def _as_json(bench: Bench) -> str:
+    runs = [
+        {"way": way, "files": files, "max_tokens": max_tokens, **run._asdict()}
+        for (way, files, max_tokens), found in bench.runs.items()
+        for run in found
+    ]
+    return json.dumps({"machine": _machine(), "rows": bench.chosen.rows, "runs": runs}, indent=1)
 
 
 def _targets(bench: Bench, math_rows: float) -> list[str]:
@@ -329,13 +361,20 @@ def main() -> None:
     )
     parser.add_argument("--scratch", type=Path, help="a folder for indexes and results; temporary")
     parser.add_argument("--markdown", type=Path, help="write the tables there too")
+    parser.add_argument(
+        "--json", type=Path, help="write every run there, of a benchmark that was stopped too"
+    )
     chosen = parser.parse_args()
     chosen.limit = chosen.limit or min(500, chosen.rows // 80)
     if chosen.scratch:
         chosen.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=chosen.scratch, prefix="ot-bench-") as scratch:
         bench = Bench(chosen, Path(scratch))
-        measure(bench)
+        try:
+            measure(bench)
+        finally:
+            if chosen.json:
+                chosen.json.write_text(_as_json(bench) + "\n", encoding="utf-8")
         text = report(bench)
     print(text)
     if chosen.markdown:

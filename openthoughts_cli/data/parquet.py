@@ -326,7 +326,8 @@ def _batch_rows(
             question, answer = texts[at], texts[at + 1]
             reason = _turn_reason(roles[at], answer_role, question, answer, checked=valid)
             if reason is None:
-                assert question is not None and answer is not None
+                assert question is not None
+                assert answer is not None
                 assert answer_role is not None
                 yield RawRow(
                     row_group,
