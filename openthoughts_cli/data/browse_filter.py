@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from openthoughts_cli.config.choice import short_source_name
+from openthoughts_cli.errors import ConfigError
 
-__all__ = ["ALL_ROWS", "Request", "RowFilter", "Search", "Span", "subset_command", "subset_request"]
+__all__ = [
+    "ALL_ROWS",
+    "Request",
+    "RowFilter",
+    "Search",
+    "Span",
+    "parse_span",
+    "span_text",
+    "subset_command",
+    "subset_request",
+]
 
 
 class Span(NamedTuple):
@@ -25,6 +38,37 @@ class Span(NamedTuple):
 
 
 _ANY = Span()
+_SPAN = re.compile(r"(?P<low>\d{1,12})?\s*(?P<to>\.\.|-|–|to)?\s*(?P<high>\d{1,12})?")
+
+
+def parse_span(text: str) -> Span:
+    """`100..8192`, `100..`, `..8192` or `100` alone; nothing: no bound.
+
+    Raises:
+        ConfigError: something else, or the lower bound is above the higher one.
+    """
+    match = _SPAN.fullmatch(text.replace(",", "").replace("_", "").strip())
+    if match is None or (match["low"] and match["high"] and not match["to"]):
+        raise ConfigError(
+            f"{text[:40]!r} is no range of numbers", hint="write 100..8192, 100.. or ..8192"
+        )
+    low, high = (int(match[name]) if match[name] else None for name in ("low", "high"))
+    if not match["to"]:
+        high = low
+    if low is not None and high is not None and low > high:
+        raise ConfigError(
+            f"no number is from {low:,} to {high:,}", hint=f"the lower one first: {high}..{low}"
+        )
+    return Span(low, high)
+
+
+def span_text(span: Span) -> str:
+    """The span as `parse_span` reads it."""
+    if span.is_open:
+        return ""
+    if span.low == span.high:
+        return str(span.low)
+    return "..".join("" if end is None else str(end) for end in span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +183,9 @@ def subset_command(options: Mapping[str, Any]) -> str:
         else:
             words += [flag, str(value)]
     return shlex.join(words)
+
+
+def subset_yaml(options: Mapping[str, Any]) -> str:
+    """The same options as a config file for `ot subset --config`; values are JSON, so YAML too."""
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in options.items()]
+    return "\n".join(lines) + "\n"

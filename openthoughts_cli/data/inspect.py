@@ -27,7 +27,15 @@ from openthoughts_cli.events import Listener, silent
 if TYPE_CHECKING:
     from openthoughts_cli.chat.renderer import Renderer
 
-__all__ = ["DRAWN_ROWS", "Inspection", "MaskedRow", "Overlap", "inspect_rows", "mask_rows"]
+__all__ = [
+    "DRAWN_ROWS",
+    "Inspection",
+    "MaskedRow",
+    "Overlap",
+    "inspect_rows",
+    "mask_row",
+    "mask_rows",
+]
 
 DRAWN_ROWS = 1000
 """Rows of a parquet file or data set whose tokens are counted, chosen by the seed."""
@@ -288,10 +296,11 @@ def mask_rows(
     from openthoughts_cli.chat.renderer import load_renderer
 
     renderer = load_renderer(model or seen.tokenizer, listener=listener)
-    return [_masked(row, index, renderer) for index, row in seen.shown]
+    return [mask_row(row, index, renderer) for index, row in seen.shown]
 
 
-def _masked(row: Row, index: int, renderer: Renderer) -> MaskedRow:
+def mask_row(row: Row, index: int, renderer: Renderer) -> MaskedRow:
+    """One row as the renderer's model is trained on it."""
     example = renderer.example(row.question, row.answer)
     return MaskedRow(
         model=renderer.model,

@@ -14,7 +14,7 @@ from typing import Any
 import altair as alt
 import streamlit as st
 
-__all__ = ["csv_bytes", "histogram", "lines", "ranked_bars", "show"]
+__all__ = ["csv_bytes", "grouped_bars", "histogram", "lines", "ranked_bars", "show"]
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -73,7 +73,7 @@ def histogram(
     counted: str = "rows",
     height: int = _HEIGHT,
 ) -> alt.Chart:
-    """A histogram: records with `low`, `high`, `rows` and, with `colour`, that name.
+    """A histogram: records with `low`, `high`, `rows`, `range` in words and, with `colour`, that name.
 
     Args:
         bars: the bars; those of one `low` are stacked by colour.
@@ -83,8 +83,7 @@ def histogram(
         height: of the drawing, in pixels.
     """
     tooltip: list[Any] = [
-        alt.Tooltip("low:Q", title=f"from ({unit})", format=","),
-        alt.Tooltip("high:Q", title=f"to below ({unit})", format=","),
+        alt.Tooltip("range:N", title=unit),
         alt.Tooltip("rows:Q", title=counted, format=","),
     ]
     encoding: dict[str, Any] = {
@@ -112,14 +111,36 @@ def ranked_bars(
         .mark_bar()
         .encode(
             x=alt.X(f"{value}:Q", title=unit, axis=_axis()),
-            y=alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
+            y=alt.Y(
+                f"{label}:N",
+                sort=None,
+                title=None,
+                axis=alt.Axis(labelLimit=150, labelOverlap=False),
+            ),
             tooltip=[
                 alt.Tooltip(f"{label}:N"),
                 alt.Tooltip(f"{value}:Q", title=unit, format=","),
                 alt.Tooltip("share:Q", format=".1%"),
             ],
         )
-        .properties(height=max(60, 26 * len(records) + 30))
+        .properties(height=24 * len(records) + 70)
+    )
+
+
+def grouped_bars(records: Records, *, label: str, colour: str, value: str = "rows") -> alt.Chart:
+    """Horizontal bars side by side, one a colour, for each label."""
+    labels = len({record[label] for record in records})
+    return (
+        alt.Chart(alt.Data(values=[dict(record) for record in records]))
+        .mark_bar()
+        .encode(
+            x=alt.X(f"{value}:Q", title=value, axis=_axis()),
+            y=alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
+            yOffset=alt.YOffset(f"{colour}:N", sort=None),
+            color=alt.Color(f"{colour}:N", title=None, sort=None, legend=_legend()),
+            tooltip=[f"{label}:N", f"{colour}:N", alt.Tooltip(f"{value}:Q", format=",")],
+        )
+        .properties(height=40 * labels + 110)
     )
 
 
@@ -167,7 +188,7 @@ def lines(
 
 
 def _axis() -> alt.Axis:
-    return alt.Axis(format="~s", labelOverlap=True, tickCount=6)
+    return alt.Axis(format=",", labelOverlap=True, tickCount=5)
 
 
 def _legend() -> alt.Legend:

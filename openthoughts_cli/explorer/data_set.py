@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -19,7 +20,7 @@ from openthoughts_cli.explorer.frame import errors_shown, page_path
 from openthoughts_cli.explorer.opened import choose_data_set, data_set_shown
 from openthoughts_cli.explorer.row_view import show_row
 from openthoughts_cli.explorer.settings import Settings
-from openthoughts_cli.explorer.text import one_line
+from openthoughts_cli.explorer.text import one_line, to_markdown
 
 __all__ = ["show"]
 
@@ -51,7 +52,7 @@ def show() -> None:
             show_row(browse, row_name, back=_close_row)
             state.finish(_PAGE, row=row_name, **url_of_filter(chosen), **_view_of_widgets())
             return
-        st.title(_title(data_set_shown(chosen_set, public=settings.public)), anchor=False)
+        st.header(_title(data_set_shown(chosen_set, public=settings.public)), anchor=False)
         composition = compose(browse, chosen)
         _headline(browse, composition, chosen_set.tokenizer)
         view = st.segmented_control(
@@ -74,9 +75,9 @@ def show() -> None:
 
 
 def _title(name: str) -> str:
-    from openthoughts_cli.explorer.text import to_markdown
-
-    return to_markdown(name if len(name) <= 60 else f"…{name[-59:]}")
+    """A path's last part; any other name as it is."""
+    path = Path(name)
+    return to_markdown(path.name if path.is_absolute() and path.name else name)
 
 
 def _as_query(values: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def _rows(browse: Browse, chosen: RowFilter) -> None:
             {
                 "question": one_line(line.question),
                 "source": short_source_name(line.kind.source),
-                "difficulty": line.kind.difficulty,
+                "difficulty": line.kind.level,
                 "tokens": line.tokens,
                 "thinking": line.tokens_thinking,
                 "answer": line.tokens_answer,
@@ -186,7 +187,7 @@ def _rows(browse: Browse, chosen: RowFilter) -> None:
         selection_mode="single-row",
         key=f"table-{page.first}-{hash((chosen, now['table_sort'], now['table_descending']))}",
         column_config={
-            "question": st.column_config.TextColumn(width="large"),
+            "question": st.column_config.TextColumn(width="medium"),
             "answers": st.column_config.NumberColumn(help="Rows that the question has"),
         },
     )

@@ -9,7 +9,7 @@ import streamlit as st
 from openthoughts_cli.config.choice import short_source_name
 from openthoughts_cli.data.browse import Browse
 from openthoughts_cli.data.browse_counts import compose
-from openthoughts_cli.data.browse_filter import RowFilter, Search, Span
+from openthoughts_cli.data.browse_filter import RowFilter, Search, parse_span, span_text
 from openthoughts_cli.explorer import state
 
 __all__ = ["filter_of_url", "filter_values", "sidebar_filter", "url_of_filter"]
@@ -20,9 +20,8 @@ _SPANS = {
     "tokens": "Tokens of the row",
     "thinking": "Tokens of the thinking",
     "answer": "Tokens of the answer",
-    "answers": "Answers per question",
+    "answers": "Rows of the question",
 }
-_HIGHEST = 2**31 - 1
 _KEY = "filter_"
 
 
@@ -38,16 +37,16 @@ def filter_values(browse: Browse) -> dict[str, Any]:
         "find": state.read("find")[:1_000],
         "by": state.read("by", "words", among=_KINDS),
     }
-    for name in _SPANS:
-        for end in ("min", "max"):
-            there = state.read(f"{end}_{name}")
-            number = state.read_int(f"{end}_{name}", -1, low=-1, high=_HIGHEST)
-            values[f"{end}_{name}"] = number if there and number >= 0 else None
+    values |= {name: state.read(name)[:40] for name in _SPANS}
     return {f"{_KEY}{name}": value for name, value in values.items()}
 
 
 def filter_of_url(browse: Browse) -> RowFilter:
-    """The filter that the URL means."""
+    """The filter that the URL means.
+
+    Raises:
+        ConfigError: a range in it is none.
+    """
     return _meaning(filter_values(browse))
 
 
@@ -62,9 +61,7 @@ def url_of_filter(chosen: RowFilter) -> dict[str, Any]:
         "find": chosen.search.text if chosen.search else None,
         "by": chosen.search.kind if chosen.search and chosen.search.kind != "words" else None,
     }
-    for name in _SPANS:
-        span: Span = getattr(chosen, name)
-        values[f"min_{name}"], values[f"max_{name}"] = span.low, span.high
+    values |= {name: span_text(getattr(chosen, name)) or None for name in _SPANS}
     return values
 
 
@@ -74,7 +71,7 @@ def _word(value: bool | None) -> str | None:
 
 def _meaning(values: dict[str, Any]) -> RowFilter:
     found = {name.removeprefix(_KEY): value for name, value in values.items()}
-    spans = {name: Span(found[f"min_{name}"], found[f"max_{name}"]) for name in _SPANS}
+    spans = {name: parse_span(str(found[name] or "")) for name in _SPANS}
     text = str(found["find"] or "").strip()
     return RowFilter(
         sources=tuple(found["source"]),
@@ -92,7 +89,11 @@ def _truth(word: str | None) -> bool | None:
 
 
 def sidebar_filter(browse: Browse) -> RowFilter:
-    """Draw the widgets, whose state `state.begin` has filled, and return what they mean."""
+    """Draw the widgets, whose state `state.begin` has filled, and return what they mean.
+
+    Raises:
+        ConfigError: a range is none.
+    """
     all_rows = compose(browse)
     with st.sidebar:
         st.subheader("Filter")
@@ -114,7 +115,7 @@ def sidebar_filter(browse: Browse) -> RowFilter:
         _many("Domain", "domain", all_rows.domain)
         _many("Difficulty", "difficulty", all_rows.difficulty)
         for name, label in _SPANS.items():
-            _span(name, label)
+            st.text_input(label, key=f"{_KEY}{name}", placeholder="any, or 100..8192", max_chars=40)
         for name, label in (("closed", "Thinking closed"), ("boxed", "Has a \\boxed")):
             st.segmented_control(label, _YES_NO, key=f"{_KEY}{name}")
         st.button("Clear the filter", on_click=_clear, icon=":material/filter_alt_off:")
@@ -128,24 +129,10 @@ def _many(label: str, name: str, counts: dict[str, int], *, short: bool = False)
     st.multiselect(label, list(counts), key=f"{_KEY}{name}", format_func=shown, placeholder="all")
 
 
-def _span(name: str, label: str) -> None:
-    low, high = st.columns(2, wrap=False)
-    for column, end, word in ((low, "min", "from"), (high, "max", "to")):
-        column.number_input(
-            f"{label}, {word}",
-            min_value=0,
-            max_value=_HIGHEST,
-            value=None,
-            step=1,
-            key=f"{_KEY}{end}_{name}",
-            placeholder=f"{word} any",
-        )
-
-
 def _clear() -> None:
     empty: dict[str, Any] = {"source": [], "domain": [], "difficulty": [], "find": ""}
     empty |= {"closed": "any", "boxed": "any", "by": "words"}
-    empty |= {f"{end}_{name}": None for name in _SPANS for end in ("min", "max")}
+    empty |= dict.fromkeys(_SPANS, "")
     for name, value in empty.items():
         st.session_state[f"{_KEY}{name}"] = value
     st.session_state["table_page"] = 1

@@ -135,7 +135,8 @@ def _flags(address: str, port: int, *, public: bool) -> dict[str, Any]:
         "server.port": port,
         "server.runOnSave": False,
         "server.showEmailPrompt": False,
-        "theme.primaryColor": "#3d74b8",
+        "theme.dark.primaryColor": "#6ea3e0",
+        "theme.light.primaryColor": "#2f66ab",
     }
 
 

@@ -197,6 +197,7 @@ class Look:
         # Streamlit scrolls inside the page, so the window must be as high as what is in it.
         size = self.page.viewport_size
         height = LAPTOP["height"] if size["width"] > 600 else PHONE["height"]
+        self.page.set_viewport_size({"width": size["width"], "height": height})
         if whole:
             wanted = self.page.evaluate(
                 """() => {

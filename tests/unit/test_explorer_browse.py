@@ -20,8 +20,11 @@ from openthoughts_cli.data.browse_filter import (
     RowFilter,
     Search,
     Span,
+    parse_span,
+    span_text,
     subset_command,
     subset_request,
+    subset_yaml,
 )
 from openthoughts_cli.data.browse_rows import read_rows, siblings_of, table_lines
 from openthoughts_cli.data.browse_search import Questions
@@ -324,10 +327,48 @@ def test_a_command_can_be_pasted_into_a_shell() -> None:
     )
 
 
+def test_the_yaml_says_the_same_as_the_options(tmp_path: Path) -> None:
+    from openthoughts_cli.config.load import load_config
+
+    chosen = RowFilter(sources=(MATH, CODE), difficulty=("none",), boxed=False, tokens=Span(3))
+    request = subset_request(chosen, dataset="sample", tokenizer="m: #x", longest=99, limit=7)
+    file = tmp_path / "subset.yaml"
+    file.write_text(subset_yaml(request.options), encoding="utf-8")
+    assert (
+        load_config(SubsetConfig, file=file).config
+        == load_config(SubsetConfig, options=dict(request.options)).config
+    )
+
+
 def test_what_a_subset_cannot_ask_for_is_said() -> None:
     chosen = RowFilter(search=Search("words", "prime"), answers=Span(2))
     request = subset_request(chosen, dataset="d", tokenizer="m", longest=9)
     assert request.left_out == ("the search in questions", "answers per question")
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("", Span()),
+        ("  ", Span()),
+        ("100..8192", Span(100, 8192)),
+        ("1,000 .. 2_000", Span(1000, 2000)),
+        ("100-200", Span(100, 200)),
+        ("7..", Span(7, None)),
+        ("..7", Span(None, 7)),
+        ("7", Span(7, 7)),
+    ],
+)
+def test_a_range_is_read_and_written(text: str, span: Span) -> None:
+    assert parse_span(text) == span
+    assert parse_span(span_text(span)) == span
+
+
+@pytest.mark.parametrize("text", ["x", "1..2..3", "9..1", "1e9", "-5..", "1 2", "9" * 30])
+def test_what_is_no_range_says_how_one_is_written(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_span(text)
+    assert ".." in str(caught.value.hint)
 
 
 def test_an_empty_data_set_can_be_browsed(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""The page "Save as subset"."""
+"""The page "Save as subset": the present filter as a command, as YAML, and done."""
 
 from __future__ import annotations
 
-import streamlit as st
+from openthoughts_cli.explorer.save import show
 
-st.title("Save as subset")
+show()

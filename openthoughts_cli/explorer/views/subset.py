@@ -1,7 +1,7 @@
-"""The page "Subset"."""
+"""The page "Subset": what was chosen, how long it is, what a model sees of it, another one."""
 
 from __future__ import annotations
 
-import streamlit as st
+from openthoughts_cli.explorer.subset import show
 
-st.title("Subset")
+show()
