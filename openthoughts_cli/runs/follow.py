@@ -9,13 +9,14 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from openthoughts_cli.events import Event, Listener
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import EVENT_KINDS
 
-__all__ = ["event_of", "follow", "is_held"]
+__all__ = ["LogLines", "event_of", "follow", "is_held"]
 
 _CLASSES = {kind: cls for cls, kind in EVENT_KINDS.items()}
 _OWNER = re.compile(r"pid (\d+) on (\S+)")
@@ -62,7 +63,7 @@ def follow(
     `done`, `interrupted`, `failed` or `budget` as the run says, `unfinished` when its process is
     gone without a word, `running` when `stopped` said so.
     """
-    lines = _Lines(run)
+    lines = LogLines(run.events_path)
     status = "unfinished"
     while True:
         alive = is_held(run)  # before reading: what a process wrote last is read after it ended
@@ -81,11 +82,11 @@ def follow(
         time.sleep(poll_s)
 
 
-class _Lines:
-    """The whole lines that were added to events.jsonl since the last look."""
+class LogLines:
+    """The whole lines that were added to a log since the last look."""
 
-    def __init__(self, run: RunDirectory) -> None:
-        self._path = run.events_path
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._place = 0
 
     def new(self) -> Iterator[dict[str, Any]]:
