@@ -122,6 +122,9 @@ class DisturbedServer(TinkerServer):
         self.http.call(self.http.come_back())
 
     async def _respond(self, request: HttpRequest) -> HttpResponse:
+        return self.closing(request, await self._met_by_faults(request))
+
+    async def _met_by_faults(self, request: HttpRequest) -> HttpResponse:
         route = _route_of(request.path)
         number = self._asked[route]
         self._asked[route] += 1

@@ -23,7 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from openthoughts_cli.engine.base import Engine, ModelInfo
 from openthoughts_cli.errors import ConflictError, EngineError, ModelError
@@ -124,11 +124,15 @@ class TinkerServer:
     async def _respond(self, request: HttpRequest) -> HttpResponse:
         """The one place between HTTP and the routes; a test may wrap it to disturb the service."""
         self.requests.append(request)
-        response = await self._answer(request)
-        if request.path == "/api/v1/client/config":
-            # The SDK asks this on a connection that it never closes by itself.
-            return dataclasses.replace(response, headers={"connection": "close"})
-        return response
+        return self.closing(request, await self._answer(request))
+
+    @staticmethod
+    def closing(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """The response, with an end to the connection that the SDK never closes by itself."""
+        if request.path != "/api/v1/client/config":
+            return response
+        headers = {**response.headers, "connection": "close"}
+        return dataclasses.replace(response, headers=headers)
 
     async def _answer(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -164,7 +168,7 @@ class TinkerServer:
         self.http.call(close())
         self.http.stop()
 
-    def __enter__(self) -> TinkerServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

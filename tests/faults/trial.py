@@ -18,11 +18,10 @@ from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.memory_model import Adapter
 from tests.doubles.tinker_faults import DisturbedServer, Ending, FaultSchedule
 
-__all__ = ["MODEL", "Outcome", "check_changes", "disturbed_run", "open_server", "outcome_of"]
+__all__ = ["Outcome", "Trial", "check_changes", "config_of", "disturbed_run", "open_server"]
 
-MODEL = "Qwen/Qwen3-4B-Instruct-2507"
 _MOST_ATTEMPTS = 4
-_SERVED = (ModelInfo(MODEL, 4096),)
+_SILENT: tuple[Ending, ...] = ("never", "gone", "silent")
 _SAYS: dict[Ending, tuple[str, ...]] = {
     "never": ("no answer",),
     "unpaid": ("402", "payment"),
@@ -66,23 +65,24 @@ class Trial:
     outcome: Outcome | None = None
 
 
-def open_server(schedule: FaultSchedule | None) -> DisturbedServer:
+def open_server(schedule: FaultSchedule | None, model: str) -> DisturbedServer:
+    """A server of one model, whose name is also the folder of its tokenizer."""
     unpaid = schedule is not None and schedule.ending == "unpaid"
     return DisturbedServer(
         schedule,
-        open_engine=lambda: MemoryEngine(_SERVED, vocab_size=151_936),
+        open_engine=lambda: MemoryEngine([ModelInfo(model, 4096)], vocab_size=512),
         client_config={"billing_exception_max_pause_duration_sec": 1} if unpaid else {},
         poll_s=0.3,
     )
 
 
-def config_of(name: str, server: DisturbedServer) -> TrainConfig:
-    """A run of 9 steps with 4 states, and 7 evaluations on 4 sets of weights."""
-    ending = server.schedule is not None and server.schedule.ending is not None
+def config_of(name: str, server: DisturbedServer, model: str) -> TrainConfig:
+    """A run of 12 steps with 4 states, and 8 evaluations on 7 sets of weights."""
+    ending = None if server.schedule is None else server.schedule.ending
     return TrainConfig.model_validate(
         {
             "subset": "small",
-            "model": MODEL,
+            "model": model,
             "run_name": name,
             "batch_size": 3,
             "epochs": 3,
@@ -91,7 +91,7 @@ def config_of(name: str, server: DisturbedServer) -> TrainConfig:
             "engine": {
                 "kind": "tinker",
                 "base_url": server.url,
-                "patience_minutes": 0.1 if ending else 5.0,
+                "patience_minutes": 0.2 if ending in _SILENT else 5.0,
             },
             "wandb": {"mode": "disabled"},
             "evals": {
@@ -103,18 +103,21 @@ def config_of(name: str, server: DisturbedServer) -> TrainConfig:
 
 
 def disturbed_run(
-    name: str, server: DisturbedServer, *, again: Callable[[str], TrainResult] | None = None
+    name: str,
+    server: DisturbedServer,
+    model: str,
+    *,
+    again: Callable[[str], TrainResult] = resume_training,
 ) -> Trial:
     """Train; when the ending ends it, mend the server and go on, until the run is done."""
     trial = Trial()
+    config = config_of(name, server, model)
+    begun = RunDirectory(runs_dir() / name).config_path
     while trial.attempts < _MOST_ATTEMPTS:
         trial.attempts += 1
         ending = None if server.schedule is None else server.schedule.ending
         try:
-            if trial.attempts == 1:
-                result = train(config_of(name, server))
-            else:
-                result = (again or resume_training)(name)
+            result = again(name) if begun.exists() else train(config)
         except OtError as error:
             _check_ended_well(name, ending, error)
             trial.said.append(error.message)
@@ -148,10 +151,7 @@ def _is_said(ending: Ending, text: str) -> bool:
 def outcome_of(name: str, server: DisturbedServer) -> Outcome:
     run = RunDirectory(runs_dir() / name)
     return Outcome(
-        steps=[
-            {key: record[key] for key in _COMPARED}
-            for record in step_metrics(run)
-        ],
+        steps=[{key: record[key] for key in _COMPARED} for record in step_metrics(run)],
         scores={name: list(scores) for name, scores in eval_metrics(run).items()},
         answers={
             (path.parent.name, line["problem"], line["sample"]): line["completion"]
