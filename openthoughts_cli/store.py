@@ -16,6 +16,7 @@ import ctypes
 import errno
 import glob
 import json
+import math
 import os
 import shutil
 import socket
@@ -121,12 +122,33 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     for raw in path.read_bytes().splitlines():
         try:
-            record = json.loads(raw)
+            record = _parsed(raw)
         except (ValueError, RecursionError):  # the latter: "[[[[[..." of thousands
             continue
         if isinstance(record, dict):
             records.append(record)
     return records
+
+
+def _parsed(raw: bytes) -> Any:
+    """JSON whose numbers can be computed with: what is not finite, or of 41 digits, is null.
+
+    Nothing here writes such a number, and whoever reads one would stumble over it much later.
+    """
+    return json.loads(raw, parse_constant=_no_number, parse_float=_finite, parse_int=_small)
+
+
+def _no_number(text: str) -> None:
+    del text
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _small(text: str) -> int | None:
+    return int(text) if len(text) <= 40 else None
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
@@ -137,7 +159,7 @@ def read_object(path: Path) -> dict[str, Any] | None:
         StorageError: it cannot be read.
     """
     try:
-        value = json.loads(path.read_bytes())
+        value = _parsed(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -109,6 +109,8 @@ def read_table(directory: Path) -> Any:
     try:
         with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_stream(source).read_all()
+            # Offsets that point elsewhere would end the process, not raise, once they are followed.
+            table.validate(full=True)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", hint="cut the subset again with --force") from error
     except (pa.ArrowInvalid, OSError) as error:
@@ -128,5 +130,9 @@ def read_rows(directory: Path) -> Iterator[Row]:
     """
     for batch in read_table(directory).to_batches(max_chunksize=_BATCH_ROWS):
         for record in batch.to_pylist():
-            turns = record.pop("conversations")
-            yield Row(question=turns[0]["value"], answer=turns[1]["value"], **record)
+            turns: list[dict[str, str] | None] = record.pop("conversations") or []
+            texts = [turn["value"] for turn in turns if turn is not None]
+            if len(texts) != 2 or None in (*texts, record["source"], record["domain"]):
+                place = directory / _FILE
+                raise DataError(f"{place} holds a row that is not a question and an answer")
+            yield Row(question=texts[0], answer=texts[1], **record)

@@ -29,6 +29,7 @@ from openthoughts_cli.data.plan import Plan, plan_subset
 from openthoughts_cli.data.rows import Row, canonical_digest, content_hash, row_id
 from openthoughts_cli.data.select import Selection, identities
 from openthoughts_cli.data.subset_files import FORMAT, METADATA, changed_files, write_files
+from openthoughts_cli.data.subset_shape import damage
 from openthoughts_cli.errors import (
     ConflictError,
     DataError,
@@ -235,8 +236,9 @@ def _load(place: Path) -> Subset:
                 f"{path} is of format {metadata['format']}; this version reads format {FORMAT}",
                 hint="cut it again, or use the version of `ot` that wrote it",
             )
-        str(metadata["digest"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if problem := damage(metadata):
+            raise ValueError(problem)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{path} is not the record of a subset: {error}", hint="cut it again with --force"
         ) from error
@@ -276,7 +278,8 @@ def _joined(winner: Subset, digest: str, listener: Listener) -> Subset:
 
 
 def _refuse_other_choice(there: Subset, plan: Plan) -> None:
-    before = there.metadata.get("choice", {})
+    # A subset of an older version lacks the keys that came later: it was cut as their defaults say.
+    before = {**SubsetConfig().identity(), **there.metadata.get("choice", {})}
     changed = [
         f"{key} {_short(before.get(key))} -> {_short(value)}"
         for key, value in plan.choice.items()

@@ -12,7 +12,7 @@ from openthoughts_cli.errors import DataError, UsageError
 from openthoughts_cli.evals.estimators import pass_at_k
 from openthoughts_cli.evals.paired import PairedResult, paired_difference
 from openthoughts_cli.evals.records import EvalDirectory
-from openthoughts_cli.store import read_lines
+from openthoughts_cli.evals.shapes import held_out_lines
 
 __all__ = ["Comparison", "compare_evals"]
 
@@ -89,14 +89,15 @@ def _compare_sampled(
     }
     most = min(min(left[name][0], right[name][0]) for name in common)
     for k in sorted(
-        {_k_of(name) for name in a["metrics"]} & {_k_of(name) for name in b["metrics"]}
+        {_k_of(name) for name in a.get("metrics", {})}
+        & {_k_of(name) for name in b.get("metrics", {})}
     ):
         if 1 < k <= most:
             scorers[f"pass@{k}"] = lambda counts, k=k: pass_at_k(counts[0], counts[1], k)
     return Comparison(
-        benchmark=str(a["benchmark"]),
-        a=a["metrics"],
-        b=b["metrics"],
+        benchmark=str(a.get("benchmark")),
+        a=a.get("metrics", {}),
+        b=b.get("metrics", {}),
         differences={
             metric: paired_difference(
                 [scorer(left[name]) for name in common],
@@ -135,8 +136,8 @@ def _compare_nll(
     mean_size = sum(left[name][size] for name in common) / len(questions)
     return Comparison(
         benchmark=NLL,
-        a=first["metrics"],
-        b=second["metrics"],
+        a=first.get("metrics", {}),
+        b=second.get("metrics", {}),
         differences={
             metric: paired_difference(
                 [sum(left[n]["nats"] for n in names) / mean_size for names in questions.values()],
@@ -157,18 +158,23 @@ def _answered(scores: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     """Problem -> (graded answers, right ones), of the problems that have any."""
     return {
         entry["id"]: (entry["answers"], entry["correct"])
-        for entry in scores["problems"]
+        for entry in scores.get("problems", [])
         if entry["answers"]
     }
 
 
 def _rows(directory: Path) -> dict[str, dict[str, Any]]:
-    return {line["row_id"]: line for line in read_lines(EvalDirectory(directory).rows_path)}
+    return held_out_lines(EvalDirectory(directory).rows_path)
 
 
 def _k_of(metric: str) -> int:
     kind, _, number = metric.partition("@")
-    return int(number) if kind == "pass" and number.isdigit() else 0
+    return int(number) if kind == "pass" and number.isdecimal() else 0
+
+
+def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = config.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _warnings(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
@@ -179,9 +185,9 @@ def _warnings(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
         "sampling": "the sampling settings differ",
     }
     found = [text for key, text in words.items() if a.get(key) != b.get(key)]
-    if len({bool((config.get("sandbox") or {}).get("unsafe")) for config in (a, b)}) > 1:
+    if len({bool(_part(config, "sandbox").get("unsafe")) for config in (a, b)}) > 1:
         found.append("one of them ran programs without a sandbox")
-    digests = [(config.get("data") or {}).get("digest") for config in (a, b)]
+    digests = [_part(config, "data").get("digest") for config in (a, b)]
     if digests[0] != digests[1]:
         found.append("the problems differ: only the common ones are compared")
     return tuple(found)

@@ -17,9 +17,10 @@ from openthoughts_cli.engine.base import Datum, ForwardResult, Sampler
 from openthoughts_cli.errors import EmptyResultError, EngineError
 from openthoughts_cli.evals.estimators import Interval, ratio_interval
 from openthoughts_cli.evals.records import EvalDirectory, Scores
+from openthoughts_cli.evals.shapes import held_out_lines
 from openthoughts_cli.events import EvalDone, EvalProgress, EvalStarted, Listener, Notice, silent
 from openthoughts_cli.problems.problem import stable_hash
-from openthoughts_cli.store import append_line, read_lines
+from openthoughts_cli.store import append_line
 
 __all__ = ["ExampleRenderer", "Forward", "HeldOutRow", "evaluate_nll", "forward_of_sampler"]
 
@@ -249,9 +250,9 @@ class _Nll:
         }
         self._directory.begin(identity, {"step": self._step})
         wanted = set(ids)
-        for line in read_lines(self._directory.rows_path):
-            if line.get("row_id") in wanted and isinstance(line.get("nats"), float):
-                self._recorded[line["row_id"]] = line
+        for row_id, line in held_out_lines(self._directory.rows_path).items():
+            if row_id in wanted:
+                self._recorded[row_id] = line
         self._listener(EvalStarted(NLL, self._step, len(self._chosen)))
 
     def owed(self, chosen: Sequence[_Prepared]) -> list[list[_Prepared]]:

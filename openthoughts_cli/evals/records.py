@@ -16,6 +16,7 @@ from typing import Any
 
 from openthoughts_cli.errors import ConflictError, NotFoundError
 from openthoughts_cli.evals.benchmark import Grade, Verdict
+from openthoughts_cli.evals.shapes import checked_scores
 from openthoughts_cli.runs.environment import describe_environment
 from openthoughts_cli.store import append_line, read_lines, read_object, write_whole
 
@@ -140,8 +141,13 @@ class EvalDirectory:
         return _required(self.config_path)
 
     def scores(self) -> dict[str, Any]:
-        """scores.json as written."""
-        return _required(self.scores_path)
+        """scores.json as written.
+
+        Raises:
+            NotFoundError: there is none.
+            DataError: it is damaged.
+        """
+        return checked_scores(self.scores_path, _required(self.scores_path))
 
     def write_scores(self, record: Mapping[str, Any]) -> None:
         """Replace scores.json."""

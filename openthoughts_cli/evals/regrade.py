@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
-from openthoughts_cli.errors import ConflictError, DataError, NotFoundError, OtError
+from openthoughts_cli.errors import ConflictError, DataError, NotFoundError, OtError, UsageError
 from openthoughts_cli.evals.benchmark import Benchmark, Grade, benchmark
 from openthoughts_cli.evals.records import EvalDirectory, Sample
 from openthoughts_cli.evals.scoring import score_samples
@@ -89,6 +91,7 @@ def regrade_run(
 
     Raises:
         NotFoundError: the run has no finished evaluation of that kind.
+        UsageError: the grader is in a Python file, and its benchmark was not named.
         ConflictError: the problems are others than those that were asked.
         OtError: the problems cannot be had, or grading cannot work here.
     """
@@ -104,19 +107,27 @@ def regrade_run(
     with locked(run):
         heard = fan_out(RunLog(run, next_attempt(run)), listener)
         return tuple(
-            _Regrading(run.eval_dir(name, step), name, step, unsafe_no_sandbox).go(heard)
+            _Regrading(
+                run.eval_dir(name, step), name, step, unsafe_no_sandbox, named=name in benchmarks
+            ).go(heard)
             for name in benchmarks or steps
             for step in steps[name]
         )
 
 
 class _Regrading:
-    def __init__(self, path: Path, name: str, step: int, unsafe: bool) -> None:
+    def __init__(self, path: Path, name: str, step: int, unsafe: bool, *, named: bool) -> None:
         self._files = EvalDirectory(path)
         self._name = name
         self._step = step
         self._config = self._files.config()
-        self._kind = benchmark(str(self._config.get("grader") or name))
+        grader = str(self._config.get("grader") or name)
+        if ".py:" in grader and not named:  # the record may be another's, and code would run
+            raise UsageError(
+                f"{path} is graded by the code in {grader}, which would be run",
+                hint=f"if you trust that file: ot runs regrade ... --benchmark {name}",
+            )
+        self._kind = benchmark(grader)
         self._settings = self._stored_settings(unsafe and self._kind.runs_code)
 
     def _stored_settings(self, unsafe: bool) -> BenchmarkConfig:
@@ -127,9 +138,16 @@ class _Regrading:
                 hint="it was written by an older version; ot grade can grade answers from a file",
             )
         # The prompt was asked already: a template that has gone since is no obstacle.
-        return BenchmarkConfig.model_validate(
-            stored | {"prompt": None, "unsafe_no_sandbox": unsafe}
-        )
+        try:
+            return BenchmarkConfig.model_validate(
+                stored | {"prompt": None, "unsafe_no_sandbox": unsafe}
+            )
+        except ValidationError as error:
+            what = error.errors(include_url=False)[0]
+            place = ".".join(map(str, what["loc"]))
+            raise DataError(
+                f"{self._files.config_path} is damaged: settings.{place}: {what['msg']}"
+            ) from error
 
     def go(self, listener: Listener) -> Regraded:
         problems = self._problems()

@@ -158,14 +158,20 @@ def differences_of(
 
 def _pair(a: Path, b: Path, seed: int) -> EvalPair:
     configs = [EvalDirectory(path).config() for path in (a, b)]
-    identities = [config.get("identity") or {} for config in configs]
+    found = [config.get("identity") for config in configs]
+    identities = [identity if isinstance(identity, dict) else {} for identity in found]
     return EvalPair(
         a,
         b,
-        (int(configs[0].get("step") or 0), int(configs[1].get("step") or 0)),
+        (_step(configs[0]), _step(configs[1])),
         differences_of(identities[0], identities[1]),
         compare_evals(a, b, seed=seed),
     )
+
+
+def _step(config: Mapping[str, Any]) -> int:
+    step = config.get("step")
+    return step if isinstance(step, int) else 0
 
 
 def _config_differences(a: Side, b: Side) -> tuple[Difference, ...]:

@@ -13,9 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
 from openthoughts_cli.errors import OtError
-from openthoughts_cli.evals.benchmark import benchmark
+from openthoughts_cli.evals.benchmark import benchmark, benchmark_names
 from openthoughts_cli.evals.records import EvalDirectory, Sample
 from openthoughts_cli.problems.problem import Problem
 from openthoughts_cli.report.chart import Interval, Line, interval_chart, line_chart
@@ -151,7 +153,7 @@ def _interval(run: RunDirectory, name: str, step: int, metric: str) -> dict[str,
         record = EvalDirectory(run.eval_dir(name, step)).scores()
     except OtError:
         return None
-    found = record.get("intervals", {}).get(metric) or []
+    found = record.get("intervals", {}).get(metric)
     return found[0] if found else None
 
 
@@ -206,27 +208,49 @@ def _shown_metrics(metrics: Mapping[str, float]) -> list[str]:
 
 
 def _settings_text(config: dict[str, Any], name: str) -> str:
-    settings = config.get("evals", {}).get(name, {})
-    answers = "1 answer" if settings.get("n") == 1 else f"{settings.get('n')} answers"
+    bars = "Bars: 95% intervals for problems like these."
+    settings = _settings(config, name)
+    if settings is None:
+        return bars
+    answers = "1 answer" if settings.n == 1 else f"{settings.n} answers"
     return (
-        f"{answers} a problem, temperature {settings.get('temperature')}, at most "
-        f"{settings.get('max_tokens')} tokens. Bars: 95% intervals for problems like these."
+        f"{answers} a problem, temperature {settings.temperature}, at most "
+        f"{settings.max_tokens} tokens. {bars}"
     )
+
+
+def _settings(config: dict[str, Any], name: str) -> BenchmarkConfig | None:
+    """The recorded settings of a benchmark; None where the record or the benchmark is another's."""
+    if name not in benchmark_names():
+        return None
+    evals = config.get("evals")
+    try:
+        return BenchmarkConfig.model_validate(
+            evals.get(name, {}) if isinstance(evals, dict) else {}
+        )
+    except ValidationError:
+        return None
 
 
 def _facts(run: RunDirectory, summary: RunSummary) -> list[tuple[str, str]]:
     record = run.read_record()
-    split = record.get("split", {})
-    packages = record.get("environment", {}).get("packages", {})
+
+    def part(*keys: str) -> dict[str, Any]:
+        found: Any = record
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    split, packages = part("split"), part("environment", "packages")
     return [
         ("model", f"{summary.model} on the {summary.engine} engine"),
-        ("subset", f"{summary.subset}, digest {record.get('subset', {}).get('digest', '')}"),
+        ("subset", f"{summary.subset}, digest {part('subset').get('digest', '')}"),
         (
             "rows",
             f"{split.get('train_rows')} trained on, {split.get('held_out_rows')} held out, "
             "split by question",
         ),
-        ("renderer", f"digest {record.get('renderer', {}).get('digest', '')}"),
+        ("renderer", f"digest {part('renderer').get('digest', '')}"),
         ("identity", str(record.get("identity", ""))),
         ("versions", ", ".join(f"{name} {version}" for name, version in packages.items())),
     ]
@@ -238,10 +262,10 @@ def _answers(run: RunDirectory, config: dict[str, Any]) -> list[_Answer]:
     for name, by_step in eval_metrics(run).items():
         if name == NLL or len(by_step) < 2:
             continue
-        settings = BenchmarkConfig.model_validate(config.get("evals", {}).get(name, {}))
-        kind = benchmark(name)
-        if kind.text_is_private:
+        settings = _settings(config, name)
+        if settings is None or benchmark(name).text_is_private:
             continue
+        kind = benchmark(name)
         before = EvalDirectory(run.eval_dir(name, by_step[0][0])).samples()
         after = EvalDirectory(run.eval_dir(name, by_step[-1][0])).samples()
         problems = [

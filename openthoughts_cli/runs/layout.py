@@ -135,14 +135,15 @@ class RunDirectory:
             newest.pop(line["name"], None)
             if line.get("deleted"):
                 continue
+            epoch = line.get("epoch")
             newest[line["name"]] = Checkpoint(
                 name=line["name"],
                 batch=line["batch"],
-                epoch=float(line.get("epoch") or 0.0),
-                final=bool(line.get("final", False)),
-                state_path=line.get("state_path"),
-                sampler_path=line.get("sampler_path"),
-                expires_at=line.get("expires_at"),
+                epoch=float(epoch) if isinstance(epoch, (int, float)) else 0.0,
+                final=line.get("final") is True,
+                state_path=_text(line.get("state_path")),
+                sampler_path=_text(line.get("sampler_path")),
+                expires_at=_time(line.get("expires_at")),
             )
         return list(newest.values())
 
@@ -152,6 +153,18 @@ def _required(path: Path) -> dict[str, Any]:
     if value is None:
         raise DataError(f"{path} is missing: {path.parent} is not a complete run")
     return value
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _time(value: Any) -> str | None:
+    """A time with its zone, in ISO 8601; None for anything else."""
+    try:
+        return value if datetime.fromisoformat(value).tzinfo is not None else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _pretty(value: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from openthoughts_cli.config.benchmark import BenchmarkConfig
 from openthoughts_cli.engine.base import SamplingParams
-from openthoughts_cli.errors import ConflictError, NotFoundError
+from openthoughts_cli.errors import ConflictError, NotFoundError, UsageError
 from openthoughts_cli.evals.benchmark import benchmark
 from openthoughts_cli.evals.records import EvalDirectory
 from openthoughts_cli.evals.regrade import regrade_run
@@ -75,7 +75,7 @@ def change_grader(tmp_path: Path, rule: str) -> None:
 def test_an_unchanged_grader_changes_nothing(run: RunDirectory):
     place = run.eval_dir("own", 3)
     before = {path: path.read_bytes() for path in place.iterdir()}
-    (result,) = regrade_run(run)
+    (result,) = regrade_run(run, benchmarks=["own"])
     assert (result.answers, result.changed, result.kept) == (8, (), None)
     assert {path: path.read_bytes() for path in place.iterdir()} == before
 
@@ -84,7 +84,7 @@ def test_a_changed_grader_adds_verdicts_and_scores(run: RunDirectory, tmp_path: 
     place = EvalDirectory(run.eval_dir("own", 3))
     stored, old_scores = place.samples_path.read_bytes(), place.scores_path.read_bytes()
     change_grader(tmp_path, LENIENT)
-    (result,) = regrade_run(run)
+    (result,) = regrade_run(run, benchmarks=["own"])
     assert [tuple(entry) for entry in result.changed] == [("p0", 0, "wrong", "correct")]
     assert (result.before["mean@1"], result.after["mean@1"]) == (0.25, 0.375)
     assert place.samples_path.read_bytes().startswith(stored)
@@ -100,7 +100,7 @@ def test_a_changed_grader_adds_verdicts_and_scores(run: RunDirectory, tmp_path: 
     assert grade.correct
 
     change_grader(tmp_path, STRICT)
-    (back,) = regrade_run(run)
+    (back,) = regrade_run(run, benchmarks=["own"])
     assert back.kept is not None
     assert back.kept.name == "scores-2.json"
     assert [entry["before"] for entry in place.scores()["regraded"]] == [
@@ -114,7 +114,7 @@ def test_other_problems_than_those_asked_are_refused(run: RunDirectory, tmp_path
     data.write_text(data.read_text().replace('"yes"', '"no"'))
     before = (run.eval_dir("own", 3) / "samples.jsonl").read_bytes()
     with pytest.raises(ConflictError, match="no longer those that were asked"):
-        regrade_run(run)
+        regrade_run(run, benchmarks=["own"])
     assert (run.eval_dir("own", 3) / "samples.jsonl").read_bytes() == before
 
 
@@ -130,10 +130,24 @@ def test_the_command_tells_what_changed(
     run: RunDirectory, tmp_path: Path, ot: Callable[..., CommandResult]
 ):
     change_grader(tmp_path, LENIENT)
-    shown = ot("runs", "regrade", "r")
+    shown = ot("runs", "regrade", "r", "-b", "own")
     assert shown.code == 0, shown.err
     assert "1 of 8" in shown.out
     assert "own/step-3/scores-1.json" in shown.out
-    record = json.loads(ot("runs", "regrade", "r", "--json").out)
+    record = json.loads(ot("runs", "regrade", "r", "-b", "own", "--json").out)
     assert record["results"][0]["changed"] == []
     assert record["results"][0]["kept"] is None
+
+
+def test_code_that_a_record_names_is_run_only_when_its_benchmark_is_named(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    """A run may be another's: its config.json must not be able to run a file of its choice."""
+    trap = tmp_path / "own.py"
+    trap.write_text(f"import os\nos.mkdir({str(tmp_path / 'ran')!r})\n" + trap.read_text())
+    with pytest.raises(UsageError, match=r"own\.py:Own, which would be run") as caught:
+        regrade_run(run)
+    assert "--benchmark own" in str(caught.value.hint)
+    assert not (tmp_path / "ran").exists()
+    regrade_run(run, benchmarks=["own"])
+    assert (tmp_path / "ran").exists()

@@ -1,0 +1,51 @@
+"""Counts of what the soak tests did, over all their processes, and the report that adds them up.
+
+A test calls `tally("kills of ot train")`; where `$OT_SOAK_REPORT` names a file, the counts of each
+process are appended to it as it ends. `python -m tests.tools.tally FILE` prints the sums.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+__all__ = ["SOAK", "tally"]
+
+SOAK = int(os.environ.get("OT_TEST_SOAK", "1"))
+"""How many times the usual number of tries; 1 in `make test`."""
+
+_counts: Counter[str] = Counter()
+
+
+def tally(kind: str, count: int = 1) -> None:
+    """Count something that was tried, or lost."""
+    _counts[kind] += count
+
+
+def _write() -> None:
+    if (place := os.environ.get("OT_SOAK_REPORT")) and _counts:
+        with Path(place).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_counts) + "\n")
+    _counts.clear()
+
+
+atexit.register(_write)
+
+
+def main(place: str) -> int:
+    """Print the sums; 1 when anything was lost."""
+    total: Counter[str] = Counter()
+    for line in Path(place).read_text(encoding="utf-8").splitlines():
+        total.update(json.loads(line))
+    total.setdefault("lost", 0)
+    for kind in sorted(total, key=lambda kind: (kind == "lost", kind)):
+        print(f"{total[kind]:>9,}  {'anything lost' if kind == 'lost' else kind}")
+    return int(total["lost"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
