@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from openthoughts_cli.config.eval import EvalConfig
     from openthoughts_cli.config.load import load_config
     from openthoughts_cli.config.subset import SubsetConfig
+    from openthoughts_cli.config.sweep import SweepConfig
     from openthoughts_cli.config.train import TrainConfig
     from openthoughts_cli.data.push import push_subset
     from openthoughts_cli.data.subset import build_subset, load_subset
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from openthoughts_cli.quickstart import quickstart as run_quickstart
     from openthoughts_cli.report.page import write_run_page
     from openthoughts_cli.runs.layout import find_run, list_runs
+    from openthoughts_cli.sweeps.layout import load_sweep
+    from openthoughts_cli.sweeps.verb import run_sweep
     from openthoughts_cli.training.verb import train
 
 # Public name -> module:name. A verb whose function has the name of a module here gets another one
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "EvalConfig": "openthoughts_cli.config.eval:EvalConfig",
     "SubsetConfig": "openthoughts_cli.config.subset:SubsetConfig",
+    "SweepConfig": "openthoughts_cli.config.sweep:SweepConfig",
     "TrainConfig": "openthoughts_cli.config.train:TrainConfig",
     "build_subset": "openthoughts_cli.data.subset:build_subset",
     "compare_sides": "openthoughts_cli.evals.versus:compare_sides",
@@ -45,11 +49,13 @@ _HOMES = {
     "list_runs": "openthoughts_cli.runs.layout:list_runs",
     "load_config": "openthoughts_cli.config.load:load_config",
     "load_subset": "openthoughts_cli.data.subset:load_subset",
+    "load_sweep": "openthoughts_cli.sweeps.layout:load_sweep",
     "push_subset": "openthoughts_cli.data.push:push_subset",
     "push_weights": "openthoughts_cli.export.push:push_weights",
     "regrade_run": "openthoughts_cli.evals.regrade:regrade_run",
     "run_eval": "openthoughts_cli.evals.verb:run_eval",
     "run_quickstart": "openthoughts_cli.quickstart:quickstart",
+    "run_sweep": "openthoughts_cli.sweeps.verb:run_sweep",
     "train": "openthoughts_cli.training.verb:train",
     "write_run_page": "openthoughts_cli.report.page:write_run_page",
 }
@@ -57,6 +63,7 @@ _HOMES = {
 __all__ = [
     "EvalConfig",
     "SubsetConfig",
+    "SweepConfig",
     "TrainConfig",
     "build_subset",
     "compare_sides",
@@ -66,11 +73,13 @@ __all__ = [
     "list_runs",
     "load_config",
     "load_subset",
+    "load_sweep",
     "push_subset",
     "push_weights",
     "regrade_run",
     "run_eval",
     "run_quickstart",
+    "run_sweep",
     "train",
     "write_run_page",
 ]

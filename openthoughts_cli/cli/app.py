@@ -75,6 +75,7 @@ VERBS: dict[str, Verb] = {
         Verb("inspect", "openthoughts_cli.cli.inspect_", "Look into a subset.", MAIN),
         Verb("train", "openthoughts_cli.cli.train", "Fine-tune a model on a subset.", MAIN),
         Verb("eval", "openthoughts_cli.cli.eval", "Score a model or a run's weights.", MAIN),
+        Verb("sweep", "openthoughts_cli.cli.sweep", "Run a grid of recipes.", MAIN),
         Verb(
             "quickstart",
             "openthoughts_cli.cli.quickstart",
