@@ -19,8 +19,11 @@ from openthoughts_cli.problems.text import required_text
 
 __all__ = ["GPQA_PLACE", "LETTERS", "load_gpqa", "read_gpqa_row"]
 
-# Gated, so no commit could be read and pinned: "main" is resolved and the commit recorded.
-GPQA_PLACE = HubPlace("Idavidrein/gpqa", "gpqa_diamond.csv", "main")
+# Gated, so it could not be read here; the commit that many public harnesses pin or hold in their
+# caches, with 198 rows in this file (found 2026-11-24).
+GPQA_PLACE = HubPlace(
+    "Idavidrein/gpqa", "gpqa_diamond.csv", "633f5ee89ab8ad4522a9f850766b73f62147ffdd"
+)
 LETTERS = "ABCD"
 _CORRECT = "Correct Answer"
 _INCORRECT = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")

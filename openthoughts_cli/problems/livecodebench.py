@@ -27,8 +27,11 @@ from openthoughts_cli.problems.problem import Problem, ProblemSet, choose
 
 __all__ = ["DEFAULT_WINDOW", "LCB_PLACE", "Window", "load_livecodebench", "read_lcb_row"]
 
-# No commit could be read and pinned: "main" is resolved, and the commit recorded.
-LCB_PLACE = HubPlace("livecodebench/code_generation_lite", "test.jsonl", "main")
+# The commit that many public harnesses pin, with the shards test.jsonl to test6.jsonl and 1,055 rows
+# in them, releases v1 to v6 (found 2026-11-24; no hub could be reached to read it).
+LCB_PLACE = HubPlace(
+    "livecodebench/code_generation_lite", "test.jsonl", "0fe84c3912ea0c4d4a78037083943e8f0c4dd505"
+)
 MAX_QUESTION_CHARACTERS = 200_000
 
 _RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -16,6 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from openthoughts_cli.problems.aime25 import AIME25_PLACE
+from openthoughts_cli.problems.gpqa import GPQA_PLACE
+from openthoughts_cli.problems.livecodebench import LCB_PLACE
+from openthoughts_cli.problems.load import HubPlace
 
 pytestmark = pytest.mark.slow
 
@@ -112,7 +118,19 @@ ROWS = b"".join(
     json.dumps({"id": i, "problem": f"p{i}", "answer": str(i)}).encode() + b"\n" for i in range(30)
 )
 PINNED = "/datasets/math-ai/aime25/resolve/563bb8404243c5f09de6ec262f2db674fe5bce9b/test.jsonl"
-GPQA = "/datasets/Idavidrein/gpqa/resolve/main/gpqa_diamond.csv"
+GPQA = "/datasets/Idavidrein/gpqa/resolve/633f5ee89ab8ad4522a9f850766b73f62147ffdd/gpqa_diamond.csv"
+
+
+@pytest.mark.parametrize("place", [AIME25_PLACE, GPQA_PLACE, LCB_PLACE], ids=lambda p: p.repo)
+def test_every_benchmark_of_the_hub_is_pinned_to_a_commit(place: HubPlace) -> None:
+    assert re.fullmatch("[0-9a-f]{40}", place.revision)
+
+
+def test_the_newest_may_be_asked_for_and_its_commit_is_recorded(tmp_path: Path, hub: Hub) -> None:
+    hub.files["/datasets/math-ai/aime25/resolve/main/test.jsonl"] = ROWS
+    hub.files[f"/datasets/math-ai/aime25/resolve/{COMMIT}/test.jsonl"] = ROWS
+    found = load(tmp_path, hub.url, "aime25", "hub:@main")
+    assert found == {"problems": 30, "source": "math-ai/aime25/test.jsonl", "revision": COMMIT}
 
 
 def test_aime_is_read_at_its_pinned_commit_and_then_from_the_cache(tmp_path: Path, hub: Hub):
