@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# A deadline is a bound on wall-clock time, which a busy machine breaks.
+hypothesis.settings.register_profile("ot", deadline=None)
+hypothesis.settings.load_profile("ot")
 
 _PRIVATE = ("TINKER_", "WANDB_", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "OT_")
 _KEPT = ("OT_TEST_CACHE", "OT_TEST_HUB", "OT_TEST_SOAK")

@@ -166,6 +166,9 @@ def _with_bases(
             circle = " -> ".join(str(link.name) for link in (*chain, path))
             problems.add(where, _EXTENDS, f"the files extend each other in a circle: {circle}")
             continue
+        if not path.exists():
+            problems.add(where, _EXTENDS, f"there is no file {path}")
+            continue
         documents.extend(_with_bases(path, problems, files, chain))
     return [*documents, document]
 

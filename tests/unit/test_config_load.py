@@ -105,7 +105,7 @@ def test_extends_in_a_circle_is_refused(tmp_path: Path) -> None:
 
 
 def test_extends_of_a_file_that_is_missing_or_of_no_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"there is no file .*gone\.yaml"):
+    with pytest.raises(ConfigError, match=r"a\.yaml:1:1: extends: there is no file .*gone\.yaml"):
         load_train(file=write(tmp_path / "a.yaml", "extends: gone.yaml"))
     with pytest.raises(ConfigError, match="extends: expected a file name"):
         load_train(file=write(tmp_path / "b.yaml", "extends: 3"))
