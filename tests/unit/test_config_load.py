@@ -16,7 +16,7 @@ from openthoughts_cli.config.eval import EvalConfig
 from openthoughts_cli.config.load import Origin, load_config, resolved_values
 from openthoughts_cli.config.subset import SubsetConfig
 from openthoughts_cli.config.train import TrainConfig
-from openthoughts_cli.errors import ConfigError, NotFoundError
+from openthoughts_cli.errors import ConfigError
 
 
 def write(path: Path, text: str) -> Path:
