@@ -14,7 +14,13 @@ import pytest
 from openthoughts_cli.config.subset import SubsetConfig
 from openthoughts_cli.data.card import fenced, spread_over_lengths
 from openthoughts_cli.data.figures import percentiles, token_bars
-from openthoughts_cli.data.subset import build_subset, load_subset, preview_subset, subset_names
+from openthoughts_cli.data.subset import (
+    Subset,
+    build_subset,
+    load_subset,
+    preview_subset,
+    subset_names,
+)
 from openthoughts_cli.errors import (
     ConflictError,
     DataError,
@@ -110,6 +116,31 @@ def test_another_subset_of_that_name_is_refused_and_can_be_replaced(make: Make) 
     assert load_subset(str(first.path)).digest == first.digest
     assert len(build_subset(make(limit=30), force=True).rows()) == 30
     assert [path.name for path in first.path.parent.iterdir()] == ["it"]
+
+
+def _aged(subset: Subset, *keys: str) -> None:
+    """Make a subset look as if it had been cut before these keys of the config came."""
+    path = subset.path / "metadata.json"
+    record: dict[str, Any] = json.loads(path.read_text())
+    for key in keys:
+        del record["choice"][key]
+        record["config"].pop(key, None)
+    path.write_text(json.dumps({**record, "request": "of a format that is gone"}))
+
+
+def test_a_subset_from_before_a_key_came_was_cut_as_its_default_says(make: Make) -> None:
+    first = build_subset(make())
+    _aged(first, "where", "dedup", "mix", "mix_by", "order")
+    again = build_subset(make())
+    assert again.reused and again.digest == first.digest
+    with pytest.raises(ConflictError, match=r"another subset: dedup none -> exact$"):
+        build_subset(make(dedup="exact"))
+
+
+def test_a_subset_of_unknown_tokens_is_another_one(make: Make) -> None:
+    _aged(build_subset(make()), "tokenizer_digest")
+    with pytest.raises(ConflictError, match="another subset: tokenizer_digest None -> "):
+        build_subset(make())
 
 
 def test_changed_data_is_refused(make: Make, tmp_path: Path) -> None:
