@@ -22,6 +22,7 @@ from openthoughts_cli.doctor.services import (
     check_wandb,
 )
 from openthoughts_cli.doctor.work import check_index, check_local_engine
+from openthoughts_cli.problems.gpqa import GPQA_PLACE
 from tests.doubles.dataset_hub import dataset_hub
 from tests.doubles.rows import many, write
 from tests.doubles.tinker_server import TinkerServer
@@ -167,6 +168,7 @@ def test_a_hub_says_what_can_be_read_and_the_time(
     }
     with dataset_hub(folders) as hub:
         hub.gated = {"Idavidrein/gpqa"}
+        hub.commits["Idavidrein/gpqa"] = GPQA_PLACE.revision
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         found = by_name(check_hub())
         late = check_clock(datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=2))
