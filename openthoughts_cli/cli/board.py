@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from openthoughts_cli.cli import complete
 from openthoughts_cli.cli.console import Console
 from openthoughts_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from openthoughts_cli.sweeps.layout import Sweep
+    from openthoughts_cli.sweeps.leaderboard import Leaderboard
+    from openthoughts_cli.sweeps.results import At
 
 __all__ = [
     "AtOption",
@@ -18,6 +23,7 @@ __all__ = [
     "MetricOption",
     "RunOrSweepArgument",
     "is_sweep",
+    "ranked",
     "refuse_for_run",
     "show_sweep",
 ]
@@ -118,23 +124,32 @@ def show_sweep(
     """Rank the sweep and print it.
 
     Raises:
-        UsageError: two forms at once, or an unknown --at.
+        UsageError: two forms at once.
     """
     if sum((console.as_json, csv, md)) > 1:
         raise UsageError("--json, --csv and --md exclude each other", hint="give one of them")
-    if at not in ("final", "best"):
-        raise UsageError(f"--at {at!r} is neither final nor best")
     from openthoughts_cli.cli.render import leaderboard as render
-    from openthoughts_cli.sweeps.layout import load_sweep
-    from openthoughts_cli.sweeps.rank import rank_sweep
 
-    board = rank_sweep(
-        load_sweep(name),
-        metric=metric,
-        at="best" if at == "best" else "final",
-        baseline=baseline,
-    )
+    _, board = ranked(name, metric=metric, at=at, baseline=baseline)
     if csv or md:
         console.print(render.board_csv(board) if csv else render.board_markdown(board))
     else:
         console.report("leaderboard", board.as_record(), lambda: render.render_board(board))
+
+
+def ranked(
+    name: str, *, metric: str | None, at: str, baseline: str | None
+) -> tuple[Sweep, Leaderboard]:
+    """The sweep and its ranking.
+
+    Raises:
+        UsageError: an unknown --at, or a metric that cannot rank.
+    """
+    if at not in ("final", "best"):
+        raise UsageError(f"--at {at!r} is neither final nor best")
+    from openthoughts_cli.sweeps.layout import load_sweep
+    from openthoughts_cli.sweeps.rank import rank_sweep
+
+    sweep = load_sweep(name)
+    chosen: At = "best" if at == "best" else "final"
+    return sweep, rank_sweep(sweep, metric=metric, at=chosen, baseline=baseline)

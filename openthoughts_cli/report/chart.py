@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Interval", "Line", "interval_chart", "line_chart", "nice_ticks"]
+__all__ = ["Interval", "Line", "interval_chart", "line_chart", "nice_ticks", "span"]
 
 _WIDTH, _HEIGHT = 680, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 14, 40
@@ -45,13 +45,17 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]
 
 
-def line_chart(lines: Sequence[Line], *, x_label: str, y_label: str) -> str:
-    """The curves over one pair of axes. Empty text when no curve has a point."""
+def line_chart(lines: Sequence[Line], *, x_label: str, y_label: str, from_zero: bool = True) -> str:
+    """The curves over one pair of axes. Empty text when no curve has a point.
+
+    `from_zero`: the y axis begins at 0, or below.
+    """
     points = [point for line in lines for point in line.points]
     if not points:
         return ""
     x_ticks = nice_ticks(min(x for x, _ in points), max(x for x, _ in points), 6)
-    y_ticks = nice_ticks(min(0.0, *(y for _, y in points)), max(y for _, y in points))
+    lowest = min(y for _, y in points)
+    y_ticks = nice_ticks(min(0.0, lowest) if from_zero else lowest, max(y for _, y in points))
 
     def at(x: float, y: float) -> tuple[float, float]:
         return (
@@ -120,6 +124,26 @@ def interval_chart(intervals: Sequence[Interval], *, low: float, high: float, un
             f'<text class="value" x="{right + 14}" y="{y + 4}">{item.value:.1f}{escape(unit)}</text>'
         )
     parts.append("</svg>")
+    return "".join(parts)
+
+
+def span(value: float, low: float, high: float, *, scale: tuple[float, float], css: str) -> str:
+    """A value with its interval as one narrow strip, for a cell of a table.
+
+    `scale`: what the strip's ends stand for, the same for all strips of a column; 0 is marked where
+    it lies within.
+    """
+    width, height = 240, 20
+    x, a, b, zero = (_scale(v, *scale, 6, width - 6) for v in (value, low, high, 0.0))
+    parts = [
+        f'<svg class="span" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{value:.4g}, from {low:.4g} to {high:.4g}" '
+        'xmlns="http://www.w3.org/2000/svg">'
+    ]
+    if scale[0] <= 0 <= scale[1]:
+        parts.append(f'<line class="grid" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{height}"/>')
+    parts.append(f'<line class="bar {css}" x1="{a:.1f}" x2="{b:.1f}" y1="10" y2="10"/>')
+    parts.append(f'<circle class="dot {css}" cx="{x:.1f}" cy="10" r="5"/></svg>')
     return "".join(parts)
 
 

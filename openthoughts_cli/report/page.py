@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from openthoughts_cli.evals.benchmark import benchmark, benchmark_names
 from openthoughts_cli.evals.records import EvalDirectory, Sample
 from openthoughts_cli.problems.problem import Problem
 from openthoughts_cli.report.chart import Interval, Line, interval_chart, line_chart
+from openthoughts_cli.report.render import render_page
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
 from openthoughts_cli.runs.summary import EvalSummary, RunSummary, summarise
@@ -61,13 +61,11 @@ def write_run_page(run: RunDirectory, *, place: Path | None = None) -> Path:
         StorageError: it cannot be written.
         DataError: the run's own files are damaged.
     """
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = files("openthoughts_cli.report").joinpath("page.html.j2").read_text("utf-8")
     config = run.read_config()
-    html = environment.from_string(template).render(
+    html = render_page(
+        "page.html.j2",
         page=_page(run, config),
         loss_svg=Markup(_loss_chart(run)),
         score_charts=[

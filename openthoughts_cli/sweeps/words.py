@@ -5,9 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from openthoughts_cli.sweeps.leaderboard import Leaderboard
 from openthoughts_cli.sweeps.metric import Metric
+from openthoughts_cli.sweeps.results import Best
 
-__all__ = ["figure", "level_words", "rank_words", "signed"]
+__all__ = [
+    "checkpoint_words",
+    "figure",
+    "headline",
+    "level_words",
+    "rank_words",
+    "signed",
+    "time_words",
+]
 
 
 def figure(metric: Metric, value: float | None) -> str:
@@ -38,3 +48,33 @@ def level_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}={level_words(part)}" for key, part in value.items())
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def headline(board: Leaderboard) -> str:
+    """What can be claimed, in one sentence."""
+    ranked = [entry for entry in board.entries if entry.rank]
+    if not ranked:
+        return f"{board.sweep}: no ranking by {board.metric.key}"
+    if board.winner is not None:
+        return f"{board.sweep}: {board.winner} is the best of {len(ranked)} by {board.metric.key}"
+    if len(ranked) == 1:
+        return f"{board.sweep}: one recipe has a score by {board.metric.key}"
+    ties = 1 + sum(entry.tied for entry in ranked)
+    return (
+        f"{board.sweep}: no winner by {board.metric.key}; "
+        f"{'all' if ties == len(ranked) else ties} of {len(ranked)} recipes may be the best"
+    )
+
+
+def checkpoint_words(best: Best) -> str:
+    """`final, 1.0813`: the checkpoint and its held-out NLL."""
+    if best.name == "final":
+        return f"final, {best.nll:.4f}"
+    return f"step {best.step} ({best.name or 'not kept'}), {best.nll:.4f}"
+
+
+def time_words(seconds: float) -> str:
+    """`1:05` minutes and seconds, `2:03:04` with hours."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

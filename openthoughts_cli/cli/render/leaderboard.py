@@ -11,12 +11,19 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from openthoughts_cli.cli.render.tables import table
-from openthoughts_cli.cli.render.train_view import duration
 from openthoughts_cli.evals.estimators import Interval
 from openthoughts_cli.sweeps.effects import Effect
 from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard
-from openthoughts_cli.sweeps.results import HELD_OUT_RULE, Best
-from openthoughts_cli.sweeps.words import figure, level_words, rank_words, signed
+from openthoughts_cli.sweeps.results import HELD_OUT_RULE
+from openthoughts_cli.sweeps.words import (
+    checkpoint_words,
+    figure,
+    headline,
+    level_words,
+    rank_words,
+    signed,
+    time_words,
+)
 
 __all__ = ["board_csv", "board_markdown", "render_board"]
 
@@ -32,7 +39,7 @@ _MOST_ROWS = 40
 
 def render_board(board: Leaderboard) -> RenderableType:
     """The ranking, of long tables the beginning; sections with nothing to say are left out."""
-    parts: list[RenderableType] = [Text(_headline(board), style="bold")]
+    parts: list[RenderableType] = [Text(headline(board), style="bold")]
     for title, columns, rows in _sections(board):
         shown = rows[:_MOST_ROWS]
         parts += ["", Text(title, style="dim"), table(columns, shown, right=_RIGHT)]
@@ -45,7 +52,7 @@ def render_board(board: Leaderboard) -> RenderableType:
 
 def board_markdown(board: Leaderboard) -> str:
     """The same as Markdown."""
-    parts = [f"## {_escaped(board.sweep)}", f"**{_escaped(_headline(board))}**"]
+    parts = [f"## {_escaped(board.sweep)}", f"**{_escaped(headline(board))}**"]
     for title, columns, rows in _sections(board):
         parts += [f"### {title[:1].upper()}{title[1:]}", _markdown(columns, rows)]
     parts += [f"- {_escaped(text)}" for text in (*board.warnings, *_notes(board))]
@@ -63,22 +70,6 @@ def board_csv(board: Leaderboard) -> str:
         settings = [level_words(entry.axes.get(key)) for key in axes]
         writer.writerow([entry.recipe, *settings, board.metric.key, *values.values()])
     return text.getvalue().rstrip("\n")
-
-
-def _headline(board: Leaderboard) -> str:
-    """What can be claimed, in one sentence."""
-    ranked = [entry for entry in board.entries if entry.rank]
-    if not ranked:
-        return f"{board.sweep}: no ranking by {board.metric.key}"
-    if board.winner is not None:
-        return f"{board.sweep}: {board.winner} is the best of {len(ranked)} by {board.metric.key}"
-    if len(ranked) == 1:
-        return f"{board.sweep}: one recipe has a score by {board.metric.key}"
-    ties = 1 + sum(entry.tied for entry in ranked)
-    return (
-        f"{board.sweep}: no winner by {board.metric.key}; "
-        f"{'all' if ties == len(ranked) else ties} of {len(ranked)} recipes may be the best"
-    )
 
 
 def _notes(board: Leaderboard) -> list[str]:
@@ -143,15 +134,10 @@ def _cost(entry: Entry) -> Sequence[object]:
         f"{len(entry.ranked)}/{len(entry.results)}",
         entry.train_tokens,
         entry.sampled_tokens,
-        duration(entry.seconds),
+        time_words(entry.seconds),
         f"${entry.usd:,.2f}",
-        "\n".join(_checkpoint(result.best) for result in entry.results if result.best) or None,
+        "\n".join(checkpoint_words(result.best) for result in entry.results if result.best) or None,
     )
-
-
-def _checkpoint(best: Best) -> str:
-    name = "" if best.name == "final" else " (not kept)" if best.name is None else f" ({best.name})"
-    return f"{'final' if best.name == 'final' else f'step {best.step}'}{name}, {best.nll:.4f}"
 
 
 def _effect(effect: Effect, board: Leaderboard) -> Sequence[object]:
