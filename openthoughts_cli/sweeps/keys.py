@@ -64,15 +64,17 @@ def parse_key(key: str) -> Key:
 
 
 def _unknown(key: str, model: type[ConfigModel] | None = None, path: tuple[str, ...] = ()) -> str:
+    said = "" if model is None else explain_unknown_key(model, path)
+    if "called " in said:  # a name that other trainers have for it
+        return said.replace("called ", f"called {key.partition('.')[0]}.")
     plain = key.lower().replace("-", "_")
     known = sorted(set(_all_keys()))
     ends = [name for name in known if name.endswith(f".{plain}")]
     close = ends[:1] or close_to(plain, known, cutoff=0.7)
     if close:
         return f"unknown key; did you mean {close[0]}?"
-    if model is not None:
-        said = explain_unknown_key(model, path)
-        return said.replace("called ", f"called {key.partition('.')[0]}.")
+    if said:
+        return said
     return (
         "unknown key; keys of the train config begin with train., those of the subset with subset., "
         "those of a benchmark with eval.NAME."

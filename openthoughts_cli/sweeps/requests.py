@@ -75,7 +75,7 @@ class SubsetReader:
         if isinstance(given, str) and not given.endswith(_FILES):
             for name in over:
                 self._problems.add(
-                    places[name],
+                    places[name][:2],
                     f"the subset is {given!r}, which is there already: give its keys as a mapping "
                     "under `subset:` to vary them",
                     key=f"subset.{name}",

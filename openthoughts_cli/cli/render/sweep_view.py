@@ -92,7 +92,7 @@ class Board:
         before = self._done_before / max(len(self.status), 1)
         gained = self.share_done - before
         spent_s = time.monotonic() - self.began
-        if gained <= 0.01 or spent_s < 1:
+        if gained <= 0.03 or spent_s < 1:
             return None
         return spent_s * (1 - self.share_done) / gained
 
