@@ -17,7 +17,7 @@ from openthoughts_cli.data.browse_sql import SQL_COLUMNS, SQL_EXAMPLES, query
 from openthoughts_cli.explorer import charts, state
 from openthoughts_cli.explorer.filters import filter_values, sidebar_filter, url_of_filter
 from openthoughts_cli.explorer.frame import errors_shown, page_path
-from openthoughts_cli.explorer.opened import choose_data_set, data_set_shown
+from openthoughts_cli.explorer.opened import choose_data_set, name_shown
 from openthoughts_cli.explorer.row_view import show_row
 from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.explorer.text import one_line, to_markdown
@@ -52,9 +52,9 @@ def show() -> None:
             show_row(browse, row_name, back=_close_row)
             state.finish(_PAGE, row=row_name, **url_of_filter(chosen), **_view_of_widgets())
             return
-        st.header(_title(data_set_shown(chosen_set, public=settings.public)), anchor=False)
+        st.header(_title(name_shown(chosen_set.dataset, public=settings.public)), anchor=False)
         composition = compose(browse, chosen)
-        _headline(browse, composition, chosen_set.tokenizer)
+        _headline(browse, composition, name_shown(chosen_set.tokenizer, public=settings.public))
         view = st.segmented_control(
             "View", _VIEWS, key="view", label_visibility="collapsed", default=None
         )

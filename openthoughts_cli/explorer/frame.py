@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ PAGES: dict[str, tuple[str, str, bool]] = {
     "sweep": ("Sweep", ":material/leaderboard:", False),
 }
 """Of each page, by its file and address: its title, its icon, and whether a public host has it."""
+_FOLDERS = re.compile(r"(?<![\w:/])(?:~|/)(?:[^\s/'\"]+/)+")
 _FIRST = {"": "data_set", "subset": "subset", "run": "runs", "sweep": "sweep"}
 
 
@@ -66,13 +68,19 @@ def errors_shown() -> Generator[None]:
 
 
 def show_error(error: OtError) -> None:
-    """An error as text: nothing in it is Markdown, secrets are taken out."""
+    """An error as text: nothing in it is Markdown; secrets, and on a public app paths, are taken out."""
+    public = Settings.from_environ().public
+
+    def clean(text: str) -> str:
+        text = redact(text)
+        return _FOLDERS.sub("…/", text) if public else text
+
     with st.container(border=True):
         st.markdown(":material/error: :red[**That did not work**]")
-        st.text(redact(error.message), width="stretch")
+        st.text(clean(error.message), width="stretch")
         if error.hint:
             st.caption("What to do")
-            st.text(redact(error.hint), width="stretch")
+            st.text(clean(error.hint), width="stretch")
 
 
 def empty(what: str, command: str) -> None:

@@ -10,7 +10,7 @@ from openthoughts_cli.data.browse import Browse
 from openthoughts_cli.data.browse_open import DataSet, Looked, look_up
 from openthoughts_cli.explorer.settings import Settings
 
-__all__ = ["first_data_set", "forget", "open_data_set", "preload"]
+__all__ = ["first_data_set", "forget", "forget_all", "open_data_set", "preload"]
 
 _MOST_OPEN = 2
 
@@ -55,6 +55,12 @@ def forget(wanted: DataSet) -> None:
     """Read a data set anew when it is next asked for."""
     with _lock:
         _open.pop(wanted, None)
+
+
+def forget_all() -> None:
+    """Read every data set anew."""
+    with _lock:
+        _open.clear()
 
 
 def first_data_set(settings: Settings) -> DataSet:

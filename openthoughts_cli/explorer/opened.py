@@ -20,7 +20,7 @@ from openthoughts_cli.explorer.apart import run_apart
 from openthoughts_cli.explorer.frame import errors_shown, show_error
 from openthoughts_cli.explorer.settings import Settings
 
-__all__ = ["choose_data_set", "data_set_shown", "progress_of"]
+__all__ = ["choose_data_set", "name_shown", "progress_of"]
 
 
 @st.cache_data(ttl=20, show_spinner=False)
@@ -34,12 +34,9 @@ def _choices(settings: Settings) -> list[DataSet]:
     return [first, *(each for each in others if each is seen.get((each.dataset, each.tokenizer)))]
 
 
-def data_set_shown(name: DataSet, *, public: bool) -> str:
-    """The data set's name as it is shown; a public app shows no local path."""
-    dataset = name.dataset
-    if public and Path(dataset).is_absolute():
-        dataset = Path(dataset).name
-    return dataset
+def name_shown(name: str, *, public: bool) -> str:
+    """The name of a data set or model as it is shown; a public app shows no local path."""
+    return Path(name).name if public and Path(name).exists() else name
 
 
 def choose_data_set(settings: Settings) -> tuple[DataSet, Browse]:
@@ -84,7 +81,7 @@ def _key(name: DataSet) -> str:
 
 
 def _label(name: DataSet, choices: list[DataSet], settings: Settings) -> str:
-    shown = data_set_shown(name, public=settings.public)
+    shown = name_shown(name.dataset, public=settings.public)
     if len(shown) > 40:
         shown = f"…{shown[-39:]}"
     alone = sum(each.dataset == name.dataset for each in choices) == 1
@@ -113,9 +110,10 @@ def _offer_index(looked: Looked, settings: Settings) -> None:
     owed, states = looked.owed, looked.states
     rows = sum(each.part.rows for each in owed)
     damaged = sum(each.state == "damaged" for each in owed)
-    shown = data_set_shown(looked.wanted, public=settings.public)
+    shown = name_shown(looked.wanted.dataset, public=settings.public)
     if len(owed) == len(states) and not damaged:
-        what = f"{shown} has no index yet under {looked.counter.model}"
+        model = name_shown(looked.counter.model, public=settings.public)
+        what = f"{shown} has no index yet under {model}"
     else:
         what = f"the index of {shown} lacks {len(owed)} of {len(states)} files"
         what += f", {damaged} of them damaged" if damaged else ""

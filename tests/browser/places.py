@@ -64,20 +64,29 @@ def make_places(root: Path, *, index: bool = True, questions: int = 40) -> Place
     return places
 
 
-def _build(places: Places) -> None:
+def _base(places: Places) -> dict[str, Any]:
+    return {"dataset": str(places.dataset), "tokenizer": str(places.model), "max_tokens": 1 << 20}
+
+
+def build_index_of(places: Places) -> None:
+    """Build the index of the data set; the places must be in force."""
     from openthoughts_cli.config.subset import SubsetConfig
     from openthoughts_cli.data.index import Index
     from openthoughts_cli.data.index_build import build_index
     from openthoughts_cli.data.plan import plan_subset
+
+    plan = plan_subset(SubsetConfig.model_validate(_base(places)))
+    build_index(Index(plan.corpus, plan.counter.digest), plan.counter, workers=1)
+
+
+def _build(places: Places) -> None:
+    from openthoughts_cli.config.subset import SubsetConfig
     from openthoughts_cli.data.subset import build_subset
 
-    base = {"dataset": str(places.dataset), "tokenizer": str(places.model), "max_tokens": 1 << 20}
-    plan = plan_subset(SubsetConfig.model_validate(base))
-    build_index(Index(plan.corpus, plan.counter.digest), plan.counter, workers=1)
+    build_index_of(places)
     for name, limit, seed in (("small", 20, 1), ("other", 30, 2)):
-        build_subset(
-            SubsetConfig.model_validate({**base, "name": name, "limit": limit, "seed": seed})
-        )
+        options = {"name": name, "limit": limit, "seed": seed}
+        build_subset(SubsetConfig.model_validate({**_base(places), **options}))
 
 
 def explorer_rows(questions: int = 40) -> list[Any]:
