@@ -6,6 +6,7 @@ foreign tags and aliases that contain themselves are refused with their place.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -24,6 +25,8 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 _MOST_BYTES = 1 << 20
 _MOST_DIGITS = 400  # Python refuses to read a number of more than 4,300
 _MOST_VALUES = 100_000  # a file may repeat itself through aliases, but not without end
+_MOST_DEPTH = 200
+_BRACKET = re.compile(r"[\[\]{}]")
 _TAG = "tag:yaml.org,2002:"
 _PLACE = re.compile(r"^:[0-9]+:[0-9]+: ")
 _INT = re.compile(r"[-+]?(0o[0-7]+|0x[0-9a-fA-F]+|[0-9][0-9_]*)\Z")
@@ -163,6 +166,8 @@ def _compose(text: str, name: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    if _depth(text) > _MOST_DEPTH:  # it takes the parser seconds to find out
+        raise ConfigError(f"{name}: nested too deeply to be a config")
     try:
         return YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
@@ -174,6 +179,12 @@ def _compose(text: str, name: str) -> Any:
         raise ConfigError(f"{name}: broken YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply to be a config") from None
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at once, at most."""
+    changes = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(text))
+    return max(itertools.accumulate(changes), default=0)
 
 
 class _Builder:
