@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.doubles.loopback_http import HttpRequest, HttpResponse, json_response
+from tests.doubles.tinker_base import Refused
 from tests.doubles.tinker_queue import Outcome, Promise
-from tests.doubles.tinker_routes import Refused
 from tests.doubles.tinker_server import TinkerServer
 from tests.doubles.tinker_wire import WireError, digest_of
 

@@ -76,9 +76,10 @@ class Promise:
 @dataclass
 class Session:
     session_id: str
+    heard_at: float
     heartbeats: int = 0
     ended: str | None = None
-    """How the client said it ended: success, errored, interrupted."""
+    """How it ended: as the client said (success, errored, interrupted), or lapsed."""
 
 
 @dataclass
@@ -128,7 +129,10 @@ class SamplingSession:
     info: ModelInfo
     sampler: Sampler
     model_path: str | None
-    promises: dict[int, Promise] = field(default_factory=dict[int, Promise])
+    digest: bytes
+    asked: list[str] = field(default_factory=list[str])
+    told: list[str] = field(default_factory=list[str])
+    """Those of `asked` that a poll for finished requests has named."""
 
 
 @dataclass(frozen=True)

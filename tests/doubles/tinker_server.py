@@ -20,7 +20,7 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,9 +30,10 @@ from openthoughts_cli.errors import ConflictError, EngineError, ModelError
 from tests.doubles.directory_store import DirectoryStore
 from tests.doubles.loopback_http import HttpRequest, HttpResponse, LoopbackServer, json_response
 from tests.doubles.memory_engine import MemoryEngine
-from tests.doubles.tinker_queue import Outcome, Promise, Run, SamplingSession, Saved, Session
-from tests.doubles.tinker_routes import ROUTES, Refused
-from tests.doubles.tinker_wire import WireError, digest_of
+from tests.doubles.tinker_base import Refused
+from tests.doubles.tinker_queue import Promise, Run, SamplingSession, Saved, Session
+from tests.doubles.tinker_routes import ROUTES
+from tests.doubles.tinker_wire import WireError
 
 __all__ = ["TinkerServer", "main"]
 
@@ -49,6 +50,8 @@ class TinkerServer:
         saved: the tinker:// paths; hand the same mapping to a later server to keep them.
         client_config: flags that the SDK is told at its start, over its defaults.
         poll_s: how long a retrieval waits before it says "try again".
+        inline_bytes: of a longer result its size is told first, where the client allows that.
+        session_lapses_s: how long a session lives without a heartbeat or another request.
         now: the server's time in seconds, for expiry.
     """
 
@@ -61,12 +64,16 @@ class TinkerServer:
         saved: MutableMapping[str, Saved] | None = None,
         client_config: Mapping[str, Any] | None = None,
         poll_s: float = 20.0,
+        inline_bytes: int = 1 << 20,
+        session_lapses_s: float = 300.0,
         port: int = 0,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.key = key
         self.client_config = dict(client_config or {})
         self.poll_s = poll_s
+        self.inline_bytes = inline_bytes
+        self.session_lapses_s = session_lapses_s
         self.now = now
         self.advertised = advertised
         self.saved: MutableMapping[str, Saved] = {} if saved is None else saved
@@ -113,13 +120,11 @@ class TinkerServer:
         for kept in (self.sessions, self.runs, self.samplers, self.promises):
             kept.clear()
 
-    def promised(
-        self, request_id: str, request: HttpRequest, start: Callable[[], Awaitable[Outcome]]
-    ) -> Promise:
-        """The promise of that id: the one there is, or a new one that has not begun."""
-        if request_id not in self.promises:
-            self.promises[request_id] = Promise(request_id, digest_of(request.body), start)
-        return self.promises[request_id]
+    def check_tokens(self, tokens: Sequence[int]) -> None:
+        """Refuse ids that no tokenizer of the engine's models has."""
+        vocab_size = getattr(self.engine, "vocab_size", None)
+        if vocab_size is not None and not all(0 <= token < vocab_size for token in tokens):
+            raise WireError(f"token ids outside the vocabulary of {vocab_size}")
 
     async def _respond(self, request: HttpRequest) -> HttpResponse:
         """The one place between HTTP and the routes; a test may wrap it to disturb the service."""
