@@ -66,4 +66,5 @@ class Funnel:
     def sentence(self) -> str:
         """The funnel in one line: "9 rows read; other source 4, too long 5"."""
         lost = ", ".join(f"{what} {count:,}" for what, count in self.steps() if count)
-        return f"{self.read:,} rows read" + (f"; {lost}" if lost else "")
+        rows = "row" if self.read == 1 else "rows"
+        return f"{self.read:,} {rows} read" + (f"; {lost}" if lost else "")

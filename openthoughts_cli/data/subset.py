@@ -305,14 +305,15 @@ def _check_result(selection: Selection, config: SubsetConfig, listener: Listener
         raise EmptyResultError(
             f"no row passed the filters: {funnel.sentence()}", hint=_empty_hint(selection, config)
         )
-    noun = "rows" if config.questions is None else "questions"
+    noun = "row" if config.questions is None else "question"
     found = len(selection.chosen)
     if config.questions is not None:
         found = len({item.question_id for item in selection.chosen})
     if found < config.wanted:
         listener(
             Notice(
-                f"{found:,} {noun} passed, {config.wanted:,} were asked for: {funnel.sentence()}",
+                f"{found:,} {noun}{'' if found == 1 else 's'} passed, {config.wanted:,} were asked "
+                f"for: {funnel.sentence()}",
                 "warning",
             )
         )

@@ -44,6 +44,18 @@ def test_a_subset_is_cut_and_looked_into(ot: Ot, base: list[Any]) -> None:
     assert _widest(seen.out) <= 80
 
 
+def test_bars_leave_room_for_long_reasons(ot: Ot, tmp_path: Path) -> None:
+    data = write(tmp_path / "rows.parquet", [record(f"q {i}", role="system") for i in range(1200)])
+    write(tmp_path / "more.parquet", many(30))
+    base = ["--dataset", data.parent / "*.parquet", "--tokenizer", byte_model(tmp_path / "model")]
+    made = ot("subset", *base, "-n", 5, "--name", "it")
+    assert made.code == 0, made.err
+    assert "  other roles than human and gpt" in made.out and _widest(made.out) <= 80
+    assert not [
+        line for line in made.out.splitlines() if line.strip() and not line.strip("\u2588 ")
+    ]
+
+
 def test_the_default_name_is_the_references(ot: Ot, base: list[Any]) -> None:
     made = ot("subset", *base, "--domain", "science", "--max-tokens", 900, "--limit", 5, "--json")
     name = json.loads(made.out)["name"]

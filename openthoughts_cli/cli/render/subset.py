@@ -174,22 +174,35 @@ def _facts(seen: Inspection) -> Iterable[tuple[str, object]]:
 def funnel_view(funnel: Mapping[str, Any]) -> RenderableType:
     """Rows read, what took rows out, and what is left: a bar for what remains at each step."""
     read = int(funnel["read"])
-    rows: list[Sequence[object]] = [("read", "", read, _bar(read, read))]
+    width = _room_for_bars(funnel)
+    rows: list[Sequence[object]] = [("read", "", read, _bar(read, read, width=width))]
     left = read
     for key, name in STEPS.items():
         if gone := int(funnel.get(key, 0)):
             left -= gone
-            rows.append((name, Text(f"-{gone:,}", style="dim"), left, _bar(left, read)))
+            rows.append(
+                (name, Text(f"-{gone:,}", style="dim"), left, _bar(left, read, width=width))
+            )
             reasons: Mapping[str, int] = funnel["malformed_reasons"] if key == "malformed" else {}
             rows += [
                 (f"  {why}", Text(f"{n:,}", style="dim"), "", "") for why, n in reasons.items()
             ]
-    rows.append((_bold("chosen"), "", _bold(f"{funnel['chosen']:,}"), _bar(left, read, "green")))
+    last = _bar(left, read, "green", width=width)
+    rows.append((_bold("chosen"), "", _bold(f"{funnel['chosen']:,}"), last))
     shown = table(("", "out", "left", " "), rows, right=("out", "left"))
     if not funnel["not_drawn"]:
         return shown
     note = "not drawn: behind the last chosen row in the order"
     return Group(shown, Text(note, style="dim"))
+
+
+def _room_for_bars(funnel: Mapping[str, Any]) -> int:
+    """How wide a bar can be beside the names of the steps, in 80 columns."""
+    names = [name for key, name in STEPS.items() if funnel.get(key)]
+    names += [f"  {why}" for why in funnel["malformed_reasons"]]
+    figures = max(len(f"-{funnel['read']:,}"), 3) + max(len(f"{funnel['read']:,}"), 4)
+    around = 3 * 3 + 2  # blanks between four columns, and at both ends
+    return max(min(_BAR_WIDTH, 80 - around - figures - max(map(len, names), default=0)), 8)
 
 
 def labels_view(labels: Mapping[tuple[str, str], int]) -> RenderableType:
@@ -305,8 +318,8 @@ def _picture(char: str) -> str:
     return chr(0x2400 + code) if code < 32 else "\u2421" if code == 127 else "\ufffd"
 
 
-def _bar(count: int, most: int, style: str = "blue") -> Text:
-    eighths = round(8 * _BAR_WIDTH * count / most) if most else 0
+def _bar(count: int, most: int, style: str = "blue", *, width: int = _BAR_WIDTH) -> Text:
+    eighths = round(8 * width * count / most) if most else 0
     if count and not eighths:
         eighths = 1
     full, rest = divmod(eighths, 8)
