@@ -26,6 +26,7 @@ from openthoughts_cli.engine.base import (
 )
 from openthoughts_cli.events import Listener
 from openthoughts_cli.places import runs_dir
+from openthoughts_cli.training.verb import OpenEngine
 
 __all__ = ["EnginePool", "Gate"]
 
@@ -192,10 +193,14 @@ class EnginePool:
     Args:
         most_requests: of all cells together, at one engine.
         listener: hears what the engines tell.
+        opens: how an engine is opened.
     """
 
-    def __init__(self, most_requests: int, listener: Listener) -> None:
+    def __init__(
+        self, most_requests: int, listener: Listener, opens: OpenEngine = open_engine
+    ) -> None:
         self._listener = listener
+        self._opens = opens
         self._engines: dict[str, Engine] = {}
         self._most = most_requests
         self.gates: dict[str, Gate] = {}
@@ -204,7 +209,7 @@ class EnginePool:
         """The engine that a resolved config names."""
         key = digest_value(config.identity())
         if key not in self._engines:
-            opened = open_engine(
+            opened = self._opens(
                 config, store=runs_dir() / ".draft" / "checkpoints", listener=self._listener
             )
             self._engines[key] = await opened.__aenter__()

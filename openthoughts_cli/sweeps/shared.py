@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from openthoughts_cli.chat.renderer import Example, Measure, Renderer
 from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import Subset
@@ -18,7 +20,6 @@ from openthoughts_cli.training.receipt import Past
 from openthoughts_cli.training.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from openthoughts_cli.chat.renderer import Renderer
     from openthoughts_cli.data.rows import Row
 
 __all__ = ["SharedSurroundings"]
@@ -26,6 +27,28 @@ __all__ = ["SharedSurroundings"]
 T = TypeVar("T")
 
 _NO_LIMIT = 1 << 62
+_REMEMBERED = 4
+_MOST_ROWS = 512
+
+
+class _RememberingRenderer(Renderer):
+    """A renderer that knows its last few requests again: cells with common held-out rows have their
+    evaluations tokenise the same rows, each time all of them."""
+
+    def __init__(self, inner: Renderer) -> None:
+        self.__dict__.update(inner.__dict__)
+        self._examples = lru_cache(_REMEMBERED)(inner.examples)
+        self._measures = lru_cache(_REMEMBERED)(inner.measure)
+
+    def examples(self, rows: Sequence[tuple[str, str]]) -> list[Example]:
+        if len(rows) > _MOST_ROWS:
+            return super().examples(rows)
+        return self._examples(tuple(rows))
+
+    def measure(self, rows: Sequence[tuple[str, str, int]]) -> list[Measure]:
+        if len(rows) > _MOST_ROWS:
+            return super().measure(rows)
+        return self._measures(tuple(rows))
 
 
 class SharedSurroundings(Surroundings):
@@ -57,7 +80,7 @@ class SharedSurroundings(Surroundings):
 
     def load_renderer(self, model: str, listener: Listener) -> Renderer:
         load = super().load_renderer
-        return self._once(("renderer", model), lambda: load(model, listener))
+        return self._once(("renderer", model), lambda: _RememberingRenderer(load(model, listener)))
 
     def render(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from openthoughts_cli.config.sweep import SweepConfig
+from openthoughts_cli.engine import open_engine
 from openthoughts_cli.engine.meter import Meter
 from openthoughts_cli.errors import ConflictError, InterruptedByUser, UsageError
 from openthoughts_cli.events import Listener, silent
@@ -26,6 +27,7 @@ from openthoughts_cli.sweeps.plan import SweepPlan
 from openthoughts_cli.sweeps.planner import Planner
 from openthoughts_cli.sweeps.shared import SharedSurroundings
 from openthoughts_cli.training.stop import StopRequest
+from openthoughts_cli.training.verb import OpenEngine
 from openthoughts_cli.waiting import run_to_end
 
 __all__ = ["ConfirmSweep", "SweepResult", "run_sweep"]
@@ -79,6 +81,7 @@ def run_sweep(
     retry_failed: bool = False,
     fail_fast: bool = False,
     skip_unavailable: bool = False,
+    open_engine: OpenEngine = open_engine,
     stop: StopRequest | None = None,
     listener: Listener = silent,
 ) -> SweepResult:
@@ -92,6 +95,8 @@ def run_sweep(
         retry_failed: begin failed cells again.
         fail_fast: the first failure stops the others, at their checkpoints.
         skip_unavailable: leave out benchmarks that cannot run here, instead of refusing.
+        open_engine: opens what a config's `engine` names, for cells that run in this process; an
+            engine of your own goes in here.
         stop: set `requested` to end all cells at their next step, with checkpoints.
         listener: hears `CellStarted`, `CellTold`, `CellEnded`, and of the planning.
 
@@ -112,6 +117,7 @@ def run_sweep(
         retry_failed=retry_failed,
         fail_fast=fail_fast,
         skip_unavailable=skip_unavailable,
+        open_engine=open_engine,
     )
     work = job.plan_only() if dry_run else job.run()
     return run_to_end(work, on_interrupt=stop.request)
@@ -130,7 +136,9 @@ class _Job:
         retry_failed: bool,
         fail_fast: bool,
         skip_unavailable: bool,
+        open_engine: OpenEngine,
     ) -> None:
+        self._open_engine = open_engine
         self._config = config
         self._directory = directory
         self._files = files
@@ -143,17 +151,20 @@ class _Job:
         self._shared = SharedSurroundings()
 
     async def plan_only(self) -> SweepResult:
-        async with EnginePool(self._config.max_requests, self._listener) as pool:
+        async with self._pool() as pool:
             plan = await self._plan(pool)
         return SweepResult("planned", self._directory, plan, {})
 
     async def run(self) -> SweepResult:
         with _only_one(self._directory):
-            async with EnginePool(self._config.max_requests, self._listener) as pool:
+            async with self._pool() as pool:
                 plan = await self._plan(pool)
                 self._agree(plan)
                 self._record(plan)
                 return await self._conduct(plan, pool)
+
+    def _pool(self) -> EnginePool:
+        return EnginePool(self._config.max_requests, self._listener, self._open_engine)
 
     async def _plan(self, pool: EnginePool) -> SweepPlan:
         planner = Planner(
