@@ -17,6 +17,7 @@ from typing import Any
 import typer
 
 from openthoughts_cli.cli.app import VERBS, load_verb
+from openthoughts_cli.cli.docs_recipes import recipes_page
 from openthoughts_cli.cli.error_page import error_page
 from openthoughts_cli.config import schema, text
 from openthoughts_cli.config.json_schema import json_schema
@@ -60,6 +61,8 @@ def pages() -> dict[str, str]:
         made[f"schema/{verb}.json"] = (
             json.dumps(json_schema(verb), indent=2, ensure_ascii=False) + "\n"
         )
+    if (recipes := recipes_page()) is not None:
+        made["recipes.md"] = recipes
     return made
 
 
