@@ -35,7 +35,9 @@ def load_browse(index: Index, states: Sequence[PartState], *, tokenizer: str) ->
     loading = _Loading()
     for state in states:
         loading.add(state.number, index.columns(state, _READ))
-    return loading.finish(index, states, tokenizer)
+    browse = loading.finish(index, states, tokenizer)
+    pa.default_memory_pool().release_unused()
+    return browse
 
 
 class _Loading:
@@ -61,7 +63,8 @@ class _Loading:
         self._texts.append(some)
 
     def _keep(self, name: str, values: NDArray[Any]) -> None:
-        self._columns.setdefault(name, []).append(values)
+        # A copy: a view would keep all columns of the part in memory until the end.
+        self._columns.setdefault(name, []).append(values.copy())
 
     def _kinds_of(self, table: Any) -> NDArray[np.int32]:
         """Of each row the number of its kind; kinds are numbered as they come."""
