@@ -68,6 +68,25 @@ def test_the_wire_changes_nothing() -> None:
     assert over_the_wire == asyncio.run(_observed(MemoryEngine()))
 
 
+def test_what_the_server_may_switch_on_changes_nothing() -> None:
+    """Compressed batches, chunks one by one, sizes before results, one poll for all samples."""
+    flags = {
+        "proto_compress_fwdbwd": True,
+        "parallel_fwdbwd_chunks": False,
+        "fwdbwd_max_chunk_len": 2,
+        "sample_use_retrieve_futures": True,
+    }
+    with TinkerServer(client_config=flags, inline_bytes=16) as server:
+        config = EngineConfig(kind="tinker", base_url=server.url)
+        over_the_wire = asyncio.run(_observed(TinkerEngine(config)))
+        assert server.violations == []
+        assert "/api/v1/retrieve_futures" in server.paths()
+        sent = [r for r in server.requests if r.path == "/api/v1/forward_backward"]
+        assert {r.headers.get("content-encoding") for r in sent} == {"zstd"}
+        assert len(sent) == 2 * 8, "batches of three in chunks of two"
+    assert over_the_wire == asyncio.run(_observed(MemoryEngine()))
+
+
 def test_the_server_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.doubles.tinker_server", "--port", "0"]
     command += ["--model", "tiny/bigram", "--context", "64", "--weights", str(tmp_path / "weights")]

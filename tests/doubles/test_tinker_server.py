@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -113,10 +113,57 @@ def test_a_creation_sent_again_is_done_once(wire: Wire) -> None:
     assert first.json() == again.json()
 
 
-def _forward_backward(model_id: str, length: int = 4) -> bytes:
+def test_an_id_names_one_request_alone(wire: Wire) -> None:
+    session = wire.session()
+    wire.model(session_id=session)
+    lora = {"rank": 8, "train_attn": True, "train_mlp": True, "train_unembed": True}
+    assert wire.model(session_id=session, lora_config=lora).status_code == 400
+    asked = {"session_id": session, "sampling_session_seq_id": 0, "base_model": "tiny/bigram"}
+    assert wire.post("create_sampling_session", asked).status_code == 200
+    other = asked | {"base_model": "tiny/frozen"}
+    assert wire.post("create_sampling_session", other).status_code == 400
+    assert len(wire.server.violations) == 2
+
+
+def test_a_session_without_heartbeats_lapses() -> None:
+    now = [1000.0]
+    with (
+        TinkerServer(session_lapses_s=60, now=lambda: now[0]) as server,
+        httpx.Client(base_url=server.url) as http,
+    ):
+        wire = Wire(server, http)
+        session = wire.session()
+        for _ in range(3):
+            now[0] += 59
+            assert wire.post("session_heartbeat", {"session_id": session}).status_code == 200
+        now[0] += 61
+        assert wire.model(session_id=session).status_code == 410
+
+
+def test_expired_weights_are_refused() -> None:
+    now = [1000.0]
+    with (
+        TinkerServer(poll_s=0.05, session_lapses_s=1e9, now=lambda: now[0]) as server,
+        httpx.Client(base_url=server.url) as http,
+    ):
+        wire = Wire(server, http)
+        asked = {"model_id": wire.run(), "path": "kept", "seq_id": 1, "ttl_seconds": 3600}
+        path = wire.result(wire.post("save_weights", asked).json()["request_id"])["path"]
+        load = {"path": path, "optimizer": True, "session_id": wire.session()}
+        now[0] += 3599
+        assert wire.post("load_weights", load | {"model_seq_id": 0}).status_code == 200
+        now[0] += 1
+        late = wire.post("load_weights", load | {"model_seq_id": 1})
+        assert late.status_code == 404
+        assert "expired" in late.text
+
+
+def _forward_backward(
+    model_id: str, length: int = 4, *, tokens: Sequence[int] = (0, 1, 2, 3)
+) -> bytes:
     request = pb.ForwardBackwardRequest(model_id=model_id, seq_id=1, loss_fn="cross_entropy")
     datum = request.data.add()
-    datum.model_input.add().encoded_text.tokens = np.arange(4, dtype=np.int32).tobytes()
+    datum.model_input.add().encoded_text.tokens = np.array(tokens, dtype=np.int32).tobytes()
     for name, dtype, wire_type in (
         ("target_tokens", np.int64, pb.DTYPE_INT64),
         ("weights", np.float32, pb.DTYPE_FLOAT32),
@@ -147,6 +194,19 @@ def test_data_of_unequal_lengths_are_a_violation(wire: Wire) -> None:
     answer = wire.post("forward_backward", body, content_type="application/x-protobuf")
     assert answer.status_code == 400
     assert len(wire.server.violations) == 1
+
+
+def test_a_sequence_beyond_the_context_and_unknown_tokens_are_refused(wire: Wire) -> None:
+    run, proto = wire.run(), "application/x-protobuf"
+    long = _forward_backward(run, length=65, tokens=[1] * 65)
+    answer = wire.post("forward_backward", long, content_type=proto)
+    assert (answer.status_code, "context of 64" in answer.text) == (400, True)
+    assert wire.server.violations == []
+    for tokens in ([1, 2, 3, 32], [1, 2, -1, 3]):
+        body = _forward_backward(run, tokens=tokens)
+        assert wire.post("forward_backward", body, content_type=proto).status_code == 400
+    assert all("vocabulary" in text for text in wire.server.violations)
+    assert len(wire.server.violations) == 2
 
 
 def test_samples_carry_their_sequence_ids(wire: Wire) -> None:
