@@ -11,7 +11,13 @@ from openthoughts_cli.cli.docs import pages
 from openthoughts_cli.config import schema
 
 DOCS = Path(__file__).parents[2] / "docs"
-NAMES = ["cli.md", "config.md", "errors.md", *(f"schema/{verb}.json" for verb in schema.VERBS)]
+NAMES = [
+    "cli.md",
+    "config.md",
+    "errors.md",
+    "recipes.md",
+    *(f"schema/{verb}.json" for verb in schema.VERBS),
+]
 
 
 @pytest.fixture(scope="module")
