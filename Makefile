@@ -62,7 +62,7 @@ docs: $(STAMP) ## make the generated pages anew
 ci: lint type test ## what .ci/run does
 
 soak: $(STAMP) ## the kill tests, ten times as many kills; long, not in CI
-	OT_TEST_SOAK=10 $(BIN)/python -m pytest --timeout 0 -s tests/e2e/test_kills.py tests/hostile/test_subset_kills.py
+	OT_TEST_SOAK=10 $(BIN)/python -m pytest --timeout 0 -s tests/e2e/test_kills.py tests/hostile/test_subset_kills.py tests/hostile/test_isolation.py tests/hostile/test_exhaustion.py tests/hostile/test_verdicts.py
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

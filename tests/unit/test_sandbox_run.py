@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from openthoughts_cli.errors import SandboxError
 from openthoughts_cli.evals.sandbox import Driven, Limits, Python, Sandbox, Slots
-from openthoughts_cli.evals.sandbox.bubblewrap import Bubblewrap, bubblewraps, fresh_uid
+from openthoughts_cli.evals.sandbox.bubblewrap import Bubblewrap, bubblewraps
 from openthoughts_cli.evals.sandbox.handover import checked_paths, reply_in
+from openthoughts_cli.evals.sandbox.isolation import Surroundings, fresh_uid
+from openthoughts_cli.evals.sandbox.namespaces import OwnNamespaces
 from openthoughts_cli.evals.sandbox.view import interpreter
 
 _LIMITS = Limits(wall_s=10.0, startup_s=60.0)
@@ -255,6 +261,82 @@ def test_a_second_bubblewrap_is_tried(sandbox: Sandbox, tmp_path: Path) -> None:
     missing = Bubblewrap(str(tmp_path / "missing"), "9.9", "test")
 
     assert Sandbox(candidates=[missing, *bubblewraps()]).probe().available
+
+
+def test_namespaces_of_our_own_serve_where_no_bubblewrap_does(tmp_path: Path) -> None:
+    missing = Bubblewrap(str(tmp_path / "missing"), "9.9", "test")
+    own = OwnNamespaces()
+    fallback = Sandbox(candidates=[missing, own])
+    status = fallback.probe()
+    if not status.available:
+        pytest.skip(f"no namespaces on this system: {status.reason}")
+
+    done = fallback.run(
+        "import numpy, sys\nprint(int(numpy.array([1, 2]).sum()) + int(input()))",
+        stdin=b"4\n",
+        limits=_LIMITS,
+    )
+
+    assert done.stdout == b"7\n"
+    assert done.isolation == fallback.describe()["isolation"] == "namespaces (built by ot)"
+
+
+def test_namespaces_of_our_own_want_the_filter() -> None:
+    around = Surroundings(_LIMITS, (), as_root=False, filter=None)
+
+    with pytest.raises(SandboxError, match="system call filter"):
+        OwnNamespaces().wrap(["python"], [], around, lambda descriptor: descriptor)
+
+
+def test_what_cannot_be_mounted_is_said(tmp_path: Path) -> None:
+    """The launcher's own failures reach the probe's reason."""
+
+    class Broken(OwnNamespaces):
+        def wrap(self, command: Any, inherited: Any, around: Any, kept: Any) -> Any:
+            words, files = OwnNamespaces.wrap(self, command, inherited, around, kept)
+            return ["/bin/sh", "-c", "echo 'mount /: no' >&2; exit 1", *words], files
+
+    status = Sandbox(candidates=[Broken()]).probe()
+
+    assert not status.available
+    assert "mount /: no" in status.reason
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "namespaces"])
+def test_nothing_outlives_a_killed_evaluation(sandbox: Sandbox, kind: str, tmp_path: Path) -> None:
+    mark = f"left-{os.getpid()}-{kind}"
+    code = (
+        "from openthoughts_cli.evals.sandbox import Limits, Sandbox\n"
+        "from openthoughts_cli.evals.sandbox.bubblewrap import bubblewraps\n"
+        "from openthoughts_cli.evals.sandbox.namespaces import OwnNamespaces\n"
+        "own = [OwnNamespaces()]\n"
+        f"sandbox = Sandbox(candidates=own if {kind!r} == 'namespaces' else bubblewraps()[:1])\n"
+        "sandbox.require(); print('ready', flush=True)\n"
+        "sandbox.run([__import__('openthoughts_cli.evals.sandbox.view', fromlist=['x']).interpreter(),"
+        f" '-S', '-c', 'import time; time.sleep(50)', {mark!r}], limits=Limits(wall_s=60))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    _until(lambda: bool(_marked(mark)))
+
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+    _until(lambda: not _marked(mark))
+
+
+def _marked(mark: str) -> list[str]:
+    places = Path("/proc").glob("[0-9]*/cmdline")
+    return [place.parent.name for place in places if f"\0{mark}\0".encode() in _read(place)]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_root_leaves_for_a_user_that_nobody_has() -> None:

