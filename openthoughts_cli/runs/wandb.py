@@ -10,15 +10,17 @@ run's own log stays the truth, and `sync` sends all of that.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import netrc
 import os
 import queue
+import subprocess
 import threading
 import uuid
 from collections.abc import Generator, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 from openthoughts_cli.config.train import WandbConfig
@@ -69,13 +71,19 @@ def _has_key() -> bool:
 
 @contextlib.contextmanager
 def copied_to_wandb(
-    settings: WandbConfig, run: RunDirectory, config: Mapping[str, Any], listener: Listener = silent
+    settings: WandbConfig,
+    run: RunDirectory,
+    config: Mapping[str, Any],
+    listener: Listener = silent,
+    *,
+    finish_s: float = _FINISH_S,
 ) -> Generator[Listener]:
     """A listener that copies a run's steps and scores to W&B, under the run's own W&B id.
 
     Args:
         config: what W&B shows as the run's config.
         listener: hears what W&B could not do.
+        finish_s: how long the end of a run may wait for W&B to take what it has, at most.
 
     Raises:
         NetworkError: `mode: online` was asked for and W&B cannot be reached.
@@ -96,7 +104,7 @@ def copied_to_wandb(
     try:
         yield copy.hear
     finally:
-        copy.finish()
+        copy.finish(wait_s=finish_s)
 
 
 def sync(run: RunDirectory, settings: WandbConfig, config: Mapping[str, Any]) -> str:
@@ -108,17 +116,22 @@ def sync(run: RunDirectory, settings: WandbConfig, config: Mapping[str, Any]) ->
         NetworkError: W&B cannot be reached.
         ConfigError: no key is configured.
     """
-    check_wandb(settings)
+    mode: Literal["offline", "online"] = "offline" if settings.mode == "offline" else "online"
+    check_wandb(settings.model_copy(update={"mode": mode}))
     state = _read_state(run)
     run_id = str(state.get("id") or _new_id())
     if "online" in state.get("modes", []):
         run_id = _new_id()
-    mode = "offline" if settings.mode == "offline" else "online"
     copy = _Copy(settings, run, config, silent, skip_sent=False)
     copy.start(mode, run_id=run_id)
     for row in _whole_log(run):
         copy.put(row, wait=True)
     copy.finish(wait_s=None)
+    if copy.failure is not None:
+        raise NetworkError(
+            f"W&B failed on the way: {copy.failure}",
+            hint="the run's own log is whole; try again with ot runs sync",
+        )
     _write_state(run, {**state, "id": run_id, "modes": [*state.get("modes", []), mode]})
     return run_id
 
@@ -176,7 +189,7 @@ class _Copy:
         self._listener = listener
         self._rows: queue.Queue[Row | None] = queue.Queue(_QUEUE_ROWS)
         self._started = threading.Event()
-        self._failure: str | None = None
+        self.failure: str | None = None
         self._dropped = 0
         steps = step_metrics(run) if skip_sent else []
         self._sent_step = steps[-1]["step"] if steps else 0
@@ -191,9 +204,9 @@ class _Copy:
         )
         self._thread.start()
         if not self._started.wait(_START_S):
-            self._failure = self._failure or f"it did not start within {_START_S:.0f} s"
-        if self._failure is not None:
-            raise NetworkError(f"W&B cannot be written to: {self._failure}", hint=_KEY_HINT)
+            self.failure = self.failure or f"it did not start within {_START_S:.0f} s"
+        if self.failure is not None:
+            raise NetworkError(f"W&B cannot be written to: {self.failure}", hint=_KEY_HINT)
 
     def hear(self, event: Event) -> None:
         """Queue what belongs on W&B; never waits."""
@@ -208,7 +221,7 @@ class _Copy:
         except queue.Full:
             self._dropped += 1
 
-    def finish(self, *, wait_s: float | None = _FINISH_S) -> None:
+    def finish(self, *, wait_s: float | None) -> None:
         """Let the queue run empty and close the W&B run, for a bounded time."""
         thread = self._thread
         if thread is None:
@@ -218,32 +231,36 @@ class _Copy:
             thread.join(wait_s)
         except queue.Full:
             self._dropped += 1
+        if thread.is_alive() or self.failure is not None:
+            _abandon_service()
         if thread.is_alive():
-            text = f"W&B was not finished within {_FINISH_S:.0f} s; ot runs sync sends the log"
+            text = f"W&B was not finished within {wait_s or 0:.0f} s; ot runs sync sends the log"
             self._listener(Notice(text, "warning"))
-        elif self._failure is not None:
-            text = f"W&B failed on the way: {self._failure}; ot runs sync sends the log"
+        elif self.failure is not None:
+            text = f"W&B failed on the way: {self.failure}; ot runs sync sends the log"
             self._listener(Notice(text, "warning"))
         if self._dropped:
             text = f"W&B: {self._dropped} rows did not fit into the queue; ot runs sync sends them"
             self._listener(Notice(text, "warning"))
 
     def _work(self, mode: str, run_id: str) -> None:
+        rows = iter(self._rows.get, None)
         try:
             wandb_run = self._open(mode, run_id)
             self._started.set()
             scores: list[tuple[str, int, str, float]] = []
-            while (row := self._rows.get()) is not None:
+            for row in rows:
                 wandb_run.log(row)
                 scores += _scores(row)
             self._close(wandb_run, scores)
         except Exception as error:  # noqa: BLE001 - whatever a tracker raises, training goes on
-            self._failure = f"{type(error).__name__}: {error}"
+            self.failure = f"{type(error).__name__}: {error}"
             self._started.set()
-            while self._rows.get() is not None:
+            for _ in rows:  # it is over at once where the end was read already
                 pass
 
     def _open(self, mode: str, run_id: str) -> Any:
+        os.environ.setdefault("WANDB_SILENT", "true")  # its log-in speaks before settings are read
         import wandb
 
         wandb_run = wandb.init(
@@ -280,6 +297,27 @@ class _Copy:
             table = wandb.Table(columns=columns, data=[list(score) for score in scores])
             wandb_run.summary["evals"] = table
         wandb_run.finish()
+
+
+_abandoned: list[subprocess.Popen[bytes]] = []
+
+
+@atexit.register  # before W&B's own, and so called after them
+def _end_abandoned() -> None:
+    for process in _abandoned:
+        process.kill()
+
+
+def _abandon_service() -> None:
+    """Let this process end without W&B's helper process, which tries for hours to reach a host that
+    is gone while the interpreter waits for it. There is no public way (wandb 0.31)."""
+    from wandb.sdk import wandb_setup
+
+    connection: Any = getattr(wandb_setup.singleton(), "_connection", None)
+    process = getattr(getattr(connection, "_proc", None), "_process", None)
+    if process is not None:
+        connection._cleanup()  # it takes W&B's waiting away from what happens at exit
+        _abandoned.append(process)
 
 
 def _scores(row: Row) -> list[tuple[str, int, str, float]]:
