@@ -9,8 +9,12 @@ export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+SOAK ?= 10
+SOAKED ?= tests/e2e/test_kills.py tests/hostile/test_subset_kills.py tests/hostile/test_writers.py \
+  tests/fuzz tests/faults tests/hostile/test_isolation.py tests/hostile/test_exhaustion.py tests/hostile/test_verdicts.py
+
 .DEFAULT_GOAL := help
-.PHONY: coverage test-wheel test-versions help install quickstart test test-fast ci soak lint fmt type docs bench clean
+.PHONY: coverage test-wheel test-versions help install quickstart test test-fast ci audit soak lint fmt type docs bench clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,8 +65,13 @@ docs: $(STAMP) ## make the generated pages anew
 
 ci: lint type test ## what .ci/run does
 
-soak: $(STAMP) ## the kill tests, ten times as many kills; long, not in CI
-	OT_TEST_SOAK=10 $(BIN)/python -m pytest --timeout 0 -s tests/e2e/test_kills.py tests/hostile/test_subset_kills.py tests/hostile/test_isolation.py tests/hostile/test_exhaustion.py tests/hostile/test_verdicts.py
+audit: $(STAMP) ## dependencies: conflicts, and known vulnerabilities where the registry tells them
+	.ci/audit
+
+soak: $(STAMP) ## kills, full disks, faults, bad input: SOAK (10) times as many, counted; not in CI
+	@rm -f .soak.jsonl
+	OT_TEST_SOAK=$(SOAK) OT_SOAK_REPORT=$(CURDIR)/.soak.jsonl $(BIN)/python -m pytest --timeout 0 -s $(SOAKED); \
+	  code=$$?; $(BIN)/python -m tests.tools.tally .soak.jsonl && exit $$code
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
