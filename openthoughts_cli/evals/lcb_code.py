@@ -34,11 +34,21 @@ _OF_SYS = (
 )
 
 
+# A line that a program may have and that no sample output or plain sentence has.
+_CODE_LINE = re.compile(
+    r"^[ \t]*(?:import[ ]\w|from[ ]\S+[ ]import\b|(?:def|class|for|while|if|with|try)\b[^\n]*:[ \t]*(?:#|$)"
+    r"|[A-Za-z_][\w.\[\], ]*[-+*/%|&^]?=(?!=)|[A-Za-z_][\w.]*\()",
+    re.MULTILINE,
+)
+
+
 def code_in(text: str) -> str | None:
     """The last fenced block that is Python or has no language, after the thinking.
 
     None where the thinking never ends or there is no such block. One that is never closed (the
-    answer was cut off in it, or the fence forgotten) counts only where there is no closed one.
+    answer was cut off in it, or the fence forgotten) counts only where there is no closed one. After
+    a block that says it is Python, one without a language counts only if it reads like a program:
+    it is most often what the program prints.
     """
     answer = after_thinking(text)
     if answer is None:
@@ -49,7 +59,13 @@ def code_in(text: str) -> str | None:
         if block.language.lower() in _PYTHON and block.body.strip()
     ]
     chosen = [block for block in python if block.closed] or python
+    while len(chosen) > 1 and not _is_program(chosen[-1]) and any(b.language for b in chosen):
+        chosen.pop()
     return chosen[-1].body if chosen else None
+
+
+def _is_program(block: _Block) -> bool:
+    return bool(block.language) or _CODE_LINE.search(block.body) is not None
 
 
 @functools.cache

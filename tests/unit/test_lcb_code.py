@@ -22,6 +22,18 @@ from openthoughts_cli.evals.lcb_code import code_in, prelude
         ("```python\ncode\n```\nIn C++:\n```cpp\nint x;\n```", "code"),
         ("```cpp\nint x;\n```\n```\ncode\n```", "code"),
         ("```python\ncode\n```\n```\n\n```", "code"),
+        ("```python\ncode\n```\nIt prints:\n```\n5\n3 4\n```", "code"),
+        ("```python\ncode\n```\nInput:\n```\n3\n```\nOutput:\n```\nYES\n```", "code"),
+        ("```\nif all are equal print YES\n```\n```python\ncode\n```\n```\nNO\n```", "code"),
+        (
+            "```python\ndraft\n```\nBetter:\n```\nn = int(input())\nprint(n)\n```",
+            "n = int(input())\nprint(n)",
+        ),
+        (
+            "```python\ndraft\n```\n```\nfor i in range(3):\n    pass\n```",
+            "for i in range(3):\n    pass",
+        ),
+        ("```\nfirst\n```\n```\n5\n```", "5"),
         ("```python\r\ncode\r\n```\r\n", "code\r"),
         ("1. So:\n   ```python\n   x = 1\n   ```", "   x = 1"),
         ("````python\nprint('```')\n````", "print('```')"),
