@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import Subset
 from openthoughts_cli.runs.layout import RunDirectory
-from openthoughts_cli.runs.log import spent_usd
 from openthoughts_cli.sweeps.cells import Cell
 from openthoughts_cli.sweeps.layout import CellEntry
 from openthoughts_cli.sweeps.states import CellState
@@ -79,7 +78,8 @@ class SweepPlan:
     at_once: int
     retry_failed: bool = False
     uncommon: str | None = None
-    subsets_cut: tuple[str, ...] = field(default=())
+    spent_usd: float = 0.0
+    """What the sweep's own runs had cost at most when the plan was made."""
 
     @property
     def to_run(self) -> tuple[PlannedCell, ...]:
@@ -119,11 +119,6 @@ class SweepPlan:
         if not found or len(known) < len(found):
             return None
         return max(sum(known) / min(self.at_once, len(known)), max(known))
-
-    @property
-    def spent_usd(self) -> float:
-        """What the sweep's own runs have cost so far at most."""
-        return sum(spent_usd(cell.run) for cell in self.cells if not cell.reused)
 
     def counts(self) -> Mapping[str, int]:
         """How many cells are done, reused (among these), resume, run, wait for --retry-failed."""

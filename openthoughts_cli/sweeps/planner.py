@@ -17,6 +17,7 @@ from openthoughts_cli.evals.plan import check_available
 from openthoughts_cli.events import Listener, Notice
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.runs.log import spent_usd
 from openthoughts_cli.sweeps.capacity import cells_at_once
 from openthoughts_cli.sweeps.cells import Cell, Drafted, draft_cells
 from openthoughts_cli.sweeps.engines import EnginePool
@@ -94,6 +95,7 @@ class Planner:
             at_once=cells_at_once(self._config, [cell.config for cell in to_run]),
             retry_failed=self._retry_failed,
             uncommon=_uncommon_ground(cells),
+            spent_usd=sum(spent_usd(cell.run) for cell in cells if not cell.reused),
         )
 
     def _read_subsets(self, drafted: Drafted) -> None:
