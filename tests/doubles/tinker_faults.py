@@ -81,7 +81,7 @@ class FaultSchedule:
         """The schedule of a seed, for a run of so many requests that change weights."""
         draw = random.Random(f"schedule/{seed}")
         kinds = tuple(draw.sample(get_args(Fault), draw.randint(1, 5)))
-        chance = draw.choice((0.04, 0.1, 0.2))
+        chance = draw.choice((0.04, 0.08, 0.12))
         if draw.random() < 0.6:
             return cls(seed, kinds, chance)
         kinds = tuple(kind for kind in kinds if kind != "402")  # its pause is a silence of 5 s
@@ -158,12 +158,12 @@ class DisturbedServer(TinkerServer):
         if kind == "410":
             self.lost.add(request.json()["request_id"])
         if kind == "stall":
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.3)
         if kind == "duplicate":
             await super()._respond(request)
         response = await super()._respond(request)
         if kind == "late":
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.3)
         delivery = {
             "dropped-after": "nothing",
             "half-sent": "half",

@@ -91,6 +91,8 @@ async def retrieve_future(server: TinkerServer, request: HttpRequest) -> HttpRes
     if outcome.error is not None:
         return json_response({"error": outcome.error, "category": "user"})
     if outcome.proto is not None:
+        if "protobuf" in server.lacks:
+            return json_response({"type": "sample", "sequences": []})
         if len(outcome.proto) > server.inline_bytes and asked["allow_metadata_only"]:
             size = len(outcome.proto)
             return json_response({"status": "complete_metadata", "response_payload_size": size})

@@ -80,6 +80,8 @@ async def asample(server: TinkerServer, request: HttpRequest) -> HttpResponse:
     known = known_or_new(server, request_id, request, sample)
     if known.request_id not in found.asked:
         found.asked.append(known.request_id)
+    if "sample_sequence_ids" in server.lacks:
+        return promised(known)
     ids = [f"{known.request_id}:{index}" for index in range(params.n)]
     return promised(known, sample_sequence_ids=ids)
 

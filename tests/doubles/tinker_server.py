@@ -52,6 +52,8 @@ class TinkerServer:
         poll_s: how long a retrieval waits before it says "try again".
         inline_bytes: of a longer result its size is told first, where the client allows that.
         session_lapses_s: how long a session lives without a heartbeat or another request.
+        lacks: paths of routes that it does not have; "sample_sequence_ids" and "protobuf" results.
+        version: what it says of itself, as servers made with FastAPI do.
         now: the server's time in seconds, for expiry.
     """
 
@@ -67,6 +69,8 @@ class TinkerServer:
         inline_bytes: int = 1 << 20,
         session_lapses_s: float = 300.0,
         port: int = 0,
+        lacks: Sequence[str] = (),
+        version: str | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.key = key
@@ -75,6 +79,8 @@ class TinkerServer:
         self.inline_bytes = inline_bytes
         self.session_lapses_s = session_lapses_s
         self.now = now
+        self.lacks = lacks
+        self.version = version
         self.advertised = advertised
         self.saved: MutableMapping[str, Saved] = {} if saved is None else saved
         self.sessions: dict[str, Session] = {}
@@ -151,8 +157,14 @@ class TinkerServer:
             return json_response({"detail": f"{type(error).__name__}: {error}"}, 400)
 
     async def _route(self, request: HttpRequest) -> HttpResponse:
+        if request.path in self.lacks:
+            return json_response({"detail": "Not Found"}, 404)
         if request.path == "/api/v1/healthz":
             return json_response({"status": "ok"})
+        if request.path == "/openapi.json" and self.version is not None:
+            return json_response({"info": {"title": "Scripted", "version": self.version}})
+        if not request.path.startswith("/api/"):
+            raise Refused(404, "Not Found")
         key = request.headers.get("x-api-key", "")
         if not key.startswith("tml-") or key != self.key:
             raise Refused(401, f"invalid API key {key}")
@@ -160,7 +172,7 @@ class TinkerServer:
             found = pattern.fullmatch(request.path)
             if found and method == request.method:
                 return await handle(self, request, *found.groups())
-        raise Refused(404, f"no route {request.method} {request.path}")
+        raise Refused(404, "Not Found")
 
     def start(self) -> None:
         self.http.start()

@@ -33,7 +33,7 @@ SOAK = int(os.environ.get("OT_TEST_SOAK", "1"))
 # Between them: five of the endings, and all but two kinds of passing faults.
 FEW = (8, 12, 70, 73, 115, 184)
 SEEDS: Sequence[int] = FEW if SOAK == 1 else range(20 * SOAK)
-AT_ONCE = 6 if SOAK == 1 else 12
+AT_ONCE = 6 if SOAK == 1 else 24
 
 
 @pytest.fixture
@@ -86,6 +86,8 @@ def test_runs_end_as_if_nothing_had_happened(model: str) -> None:
             assert trial.outcome == whole
             injected.update(server.injected)
             attempts[trial.attempts] += 1
+            if SOAK > 1:
+                print(f"{sum(attempts.values())}: seed {seed}, {server.injected.total()} faults")
             return trial
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

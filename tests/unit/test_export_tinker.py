@@ -229,7 +229,7 @@ def test_a_model_that_is_no_longer_served_is_found_before_anything_is_fetched(
 ) -> None:
     server.advertised = [ModelInfo("another/model", 100)]
 
-    with pytest.raises(ModelError, match="is not served by this Tinker server"):
+    with pytest.raises(ModelError, match="is not served by the server at"):
         export_weights(str(run.path))
     assert not [path for path in server.paths() if "external" in path]
 

@@ -15,7 +15,6 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar, cast
 
-import httpx
 import tinker
 from tinker.lib.base_url import resolve_base_url
 
@@ -28,17 +27,15 @@ from openthoughts_cli.engine.tinker.models import find_served, served_models
 from openthoughts_cli.engine.tinker.notices import SdkNotices
 from openthoughts_cli.engine.tinker.patience import Patience
 from openthoughts_cli.engine.tinker.sampler import TinkerSampler
+from openthoughts_cli.engine.tinker.server import SERVICE, reach
 from openthoughts_cli.engine.tinker.trainer import TinkerTrainer
-from openthoughts_cli.errors import AuthError, ModelError, NetworkError, OtError
+from openthoughts_cli.errors import AuthError, ModelError, OtError
 from openthoughts_cli.events import Listener, Notice, silent
 
 __all__ = ["TinkerEngine"]
 
 T = TypeVar("T")
 
-_REACH_TIMEOUT_S = 10.0
-_REACH_TRIES = 3
-_REACH_AGAIN_S = 0.7
 _CLOSE_TIMEOUT_S = 20.0
 
 
@@ -75,7 +72,7 @@ class TinkerEngine:
             user_metadata={"tool": "openthoughts-cli"}, base_url=self.base_url
         )
         self._served: tuple[ModelInfo, ...] | None = None
-        self._reached = False
+        self._server = SERVICE
         self._closed = False
 
     def models(self) -> Awaitable[tuple[ModelInfo, ...]]:
@@ -107,7 +104,7 @@ class TinkerEngine:
     async def _models(self) -> tuple[ModelInfo, ...]:
         if self._served is None:
             self._notices.attach()
-            await self._reach()
+            self._server = await reach(self.base_url)
             patience = self._patience("what the server serves")
             client = await self._blocking(
                 lambda: tinker.RestClient(base_url=self.base_url), patience
@@ -116,10 +113,20 @@ class TinkerEngine:
         return self._served
 
     async def _describe(self, model: str, train: bool) -> ModelInfo:
-        return find_served(await self._models(), model, train=train, sample=not train)
+        return self._find(await self._models(), model, train=train, sample=not train)
+
+    def _find(
+        self,
+        served: tuple[ModelInfo, ...],
+        model: str,
+        *,
+        train: bool = False,
+        sample: bool = False,
+    ) -> ModelInfo:
+        return find_served(served, model, train=train, sample=sample, server=self._server)
 
     async def _create_trainer(self, model: str, lora: LoraSpec) -> TinkerTrainer:
-        info = find_served(await self._models(), model, train=True)
+        info = self._find(await self._models(), model, train=True)
         patience = self._patience("training")
         pending = await self._blocking(
             lambda: self._service.create_lora_training_client(
@@ -145,25 +152,25 @@ class TinkerEngine:
         client = await received(pending, patience)
         info = client.get_info()
         name = info.model_data.model_name or info.model_name or ""
-        return TinkerTrainer(client, find_served(served, name, train=True), patience)
+        return TinkerTrainer(client, self._find(served, name, train=True), patience)
 
     async def _create_sampler(self, model: str | None, path: str | None) -> TinkerSampler:
         served = await self._models()
         if path is not None:
             _check_path(path)
         if model is not None:
-            find_served(served, model, sample=True)
+            self._find(served, model, sample=True)
         patience = self._patience("sampling")
         pending = await self._blocking(
             lambda: self._service.create_sampling_client(model_path=path, base_model=model),
             patience,
         )
         client = await received(pending, patience)
-        info = find_served(served, client.get_base_model(), sample=True)
+        info = self._find(served, client.get_base_model(), sample=True)
         return TinkerSampler(client, info, patience)
 
     def _patience(self, what: str) -> Patience:
-        return Patience(self._patience_s, what=what, listener=self._listener)
+        return Patience(self._patience_s, what=what, server=self._server, listener=self._listener)
 
     async def _blocking(self, call: Callable[[], T], patience: Patience) -> T:
         """A call of the SDK that may open its session, and so block, first.
@@ -177,32 +184,13 @@ class TinkerEngine:
             try:
                 result = call()
             except SDK_ERRORS as error:
-                _hand_over(loop, done, None, as_ot_error(error))
+                _hand_over(loop, done, None, as_ot_error(error, server=patience.server))
             else:
                 _hand_over(loop, done, result, None)
 
         threading.Thread(target=work, name="tinker", daemon=True).start()
         await patience.wait_for(done)
         return done.result()
-
-    async def _reach(self) -> None:
-        """Refuse within seconds what the SDK would retry for minutes: an unreachable server."""
-        if self._reached:
-            return
-        for tries_left in reversed(range(_REACH_TRIES)):
-            try:
-                async with httpx.AsyncClient(timeout=_REACH_TIMEOUT_S / _REACH_TRIES) as client:
-                    await client.get(f"{self.base_url}/api/v1/healthz")
-                break
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                if not tries_left:
-                    raise NetworkError(
-                        f"the Tinker server at {self.base_url} cannot be reached: "
-                        f"{str(error) or type(error).__name__}",
-                        hint="check the network and TINKER_BASE_URL; `--engine local` needs neither",
-                    ) from error
-                await asyncio.sleep(_REACH_AGAIN_S)
-        self._reached = True
 
     async def close(self) -> None:
         """Tell the server that the session is over. Requests that still run are not awaited."""

@@ -43,30 +43,42 @@ _MODEL = re.compile(
     r"unsupported|invalid)|(unknown|unsupported|invalid|no such) (base[ _])?model",
     re.IGNORECASE,
 )
+_FOREIGN = re.compile(
+    r"predates|deserialization failed|validation error|only supports as proto", re.IGNORECASE
+)
+_NO_ROUTE = ("not found", "method not allowed", "not implemented")
+_OWN_CLUSTER = (
+    "the server speaks another version of the API: upgrade it, or the `tinker` package; "
+    "docs/own-cluster.md lists what is known to work"
+)
 _KEY_HINT = (
     f"check the key: {KEYS_URL}; set TINKER_API_KEY or run `tinker auth login` "
     "(`--engine local` needs no key)"
 )
 
 
-def as_ot_error(error: BaseException) -> OtError:
-    """What the failure means here. Its own text is kept, shortened and without secrets."""
+def as_ot_error(error: BaseException, *, server: str = "Tinker") -> OtError:
+    """What the failure means here. Its own text is kept, shortened and without secrets.
+
+    Args:
+        server: what the server is called, with its version where it tells one.
+    """
     known = _known(error)
     if isinstance(known, tinker.APIStatusError):
-        return _by_status(known)
+        return _lacking(known, server) or _by_status(known)
     if isinstance(known, tinker.APIConnectionError):
         return NetworkError(
             f"the connection to Tinker failed: {_detail(known)}",
             hint="check the network, then resume the run; its checkpoints are kept",
         )
     if isinstance(known, tinker.APIResponseValidationError):
-        return _foreign(known)
+        return _foreign(known, server)
     if isinstance(known, tinker.RequestFailedError):
         return _by_text(_detail(known), f"Tinker could not do a request ({known.category.value})")
     if isinstance(known, TimeoutError):
         return NetworkError("Tinker did not answer in time", hint="resume the run later")
-    if isinstance(known, AssertionError):
-        return _foreign(known)
+    if isinstance(known, AssertionError) or _FOREIGN.search(str(known)):
+        return _foreign(known, server)
     if "api_key" in str(known) or "CREDENTIAL_CMD" in str(known):
         return AuthError(_detail(known), hint=_KEY_HINT)
     if type(known).__name__ == "RetryableException":
@@ -128,10 +140,24 @@ def _by_text(detail: str, prefix: str) -> EngineError:
     return EngineError(f"{prefix}: {detail}")
 
 
-def _foreign(error: BaseException) -> EngineError:
+def _lacking(error: tinker.APIStatusError, server: str) -> EngineError | None:
+    """A route that the server does not have, which web frameworks answer in these words alone."""
+    words = _detail(error).strip(".").lower()
+    if error.status_code not in (404, 405, 501) or words not in _NO_ROUTE:
+        return None
+    request = error.request
     return EngineError(
-        f"the server's answer is not one that tinker {tinker.__version__} expects: {_detail(error)}",
-        hint="the server speaks another version of the API; upgrade it, or the `tinker` package",
+        f"{server} lacks {request.method} {request.url.path}, which tinker {tinker.__version__} "
+        "calls",
+        hint=_OWN_CLUSTER,
+    )
+
+
+def _foreign(error: BaseException, server: str) -> EngineError:
+    return EngineError(
+        f"{server} gave an answer that tinker {tinker.__version__} does not expect: "
+        f"{_detail(error)}",
+        hint=_OWN_CLUSTER,
     )
 
 

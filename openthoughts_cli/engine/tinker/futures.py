@@ -84,7 +84,7 @@ class Requests:
             if self._failed is not None and self._failed[0] < number:
                 raise self._failed[1]
             await self._patience.wait_for(done, self._failure)
-        return _result(finished)
+        return _result(finished, self._patience.server)
 
     def _fail(self, number: int, error: OtError) -> None:
         if self._failed is None or number < self._failed[0]:
@@ -101,7 +101,7 @@ async def received(future: APIFuture[S], patience: Patience) -> S:
     """
     finished, done = _heard_of(future)
     await patience.wait_for(done)
-    return _result(finished)
+    return _result(finished, patience.server)
 
 
 def _heard_of(future: APIFuture[S]) -> tuple[Future[S], asyncio.Future[None]]:
@@ -118,14 +118,14 @@ def _heard_of(future: APIFuture[S]) -> tuple[Future[S], asyncio.Future[None]]:
     return finished, done
 
 
-def _result(finished: Future[S]) -> S:
+def _result(finished: Future[S], server: str) -> S:
     from openthoughts_cli.engine.tinker.failures import as_ot_error
 
     if finished.cancelled():
-        raise as_ot_error(asyncio.CancelledError())
+        raise as_ot_error(asyncio.CancelledError(), server=server)
     error = finished.exception()
     if error is not None:
-        raise as_ot_error(error) from error
+        raise as_ot_error(error, server=server) from error
     return finished.result()
 
 

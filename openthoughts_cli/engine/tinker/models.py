@@ -70,7 +70,12 @@ def served_models(capabilities: GetServerCapabilitiesResponse) -> tuple[ModelInf
 
 
 def find_served(
-    served: Sequence[ModelInfo], name: str, *, train: bool = False, sample: bool = False
+    served: Sequence[ModelInfo],
+    name: str,
+    *,
+    train: bool = False,
+    sample: bool = False,
+    server: str = "this Tinker server",
 ) -> ModelInfo:
     """The served model of that name, able to do what is asked.
 
@@ -87,7 +92,7 @@ def find_served(
     use = "trained" if train else "sampled"
     problem = "is not served" if found is None else f"cannot be {use}"
     raise ModelError(
-        f"the model {name} {problem} by this Tinker server",
+        f"the model {name} {problem} by {server}",
         hint=_offer(filter(able, served), tokenizer_family(name)),
     )
 

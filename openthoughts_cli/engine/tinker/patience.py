@@ -27,11 +27,15 @@ class Patience:
     Args:
         limit_s: the longest wait without any answer.
         what: what is waited for, in the message.
+        server: what the server is called in messages.
         listener: told once in each silence that is longer than 10 minutes.
     """
 
-    def __init__(self, limit_s: float, *, what: str, listener: Listener = silent) -> None:
+    def __init__(
+        self, limit_s: float, *, what: str, server: str = "Tinker", listener: Listener = silent
+    ) -> None:
         self.limit_s = limit_s
+        self.server = server
         self._what = what
         self._listener = listener
         self._waiting = 0
@@ -85,7 +89,7 @@ class Patience:
 
     def _lost(self) -> NetworkError:
         return NetworkError(
-            f"Tinker gave no answer for {_minutes(self.limit_s)} ({self._what})",
+            f"{self.server} gave no answer for {_minutes(self.limit_s)} ({self._what})",
             hint="resume the run later: its checkpoints are kept; engine.patience_minutes sets how "
             "long a silent server is waited for",
         )
