@@ -77,6 +77,12 @@ VERBS: dict[str, Verb] = {
         Verb("eval", "openthoughts_cli.cli.eval", "Score a model or a run's weights.", MAIN),
         Verb("sweep", "openthoughts_cli.cli.sweep", "Run a grid of recipes.", MAIN),
         Verb(
+            "explore",
+            "openthoughts_cli.cli.explore",
+            "Look at data, subsets, runs and answers in the browser.",
+            MAIN,
+        ),
+        Verb(
             "quickstart",
             "openthoughts_cli.cli.quickstart",
             "Subset, training and scores in minutes, on this machine.",
@@ -95,12 +101,7 @@ VERBS: dict[str, Verb] = {
         Verb(
             "report",
             "openthoughts_cli.cli.report",
-            "Write one self-contained HTML page about a run.",
-        ),
-        Verb(
-            "explore",
-            "openthoughts_cli.cli.explore",
-            "Look at data, subsets, runs and answers in the browser.",
+            "Write one self-contained HTML page about a run or a sweep.",
         ),
         Verb(
             "push",
