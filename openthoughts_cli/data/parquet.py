@@ -1,8 +1,6 @@
 """Reading one parquet file of the OpenThoughts schema, a few rows in memory at a time.
 
 The schema: `difficulty` integer, `source` and `domain` text, `conversations` list of {from, value}.
-A row is whole when its conversation is one `human` turn and then one `gpt` or `assistant` turn,
-both with text; any other is malformed, and counted by its reason.
 """
 
 from __future__ import annotations
@@ -12,60 +10,41 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from openthoughts_cli.data.ahead import ahead
 from openthoughts_cli.data.arrow_values import int_column, take_rows, text_column
 from openthoughts_cli.data.pages import texts_at
-from openthoughts_cli.data.rows import content_hash
+from openthoughts_cli.data.raw_rows import Labels, Malformed, RawRow, batch_rows, labels_of
 from openthoughts_cli.errors import BrokenFileError, SchemaError
 
-__all__ = ["COLUMNS", "LABELS", "Labels", "RawRow", "check_schema", "open_parquet", "read_labels"]
+__all__ = [
+    "COLUMNS",
+    "LABELS",
+    "broken",
+    "check_schema",
+    "footer_values",
+    "open_parquet",
+    "read_few",
+    "read_labels",
+    "read_rows",
+    "read_some",
+]
 
 COLUMNS = ("difficulty", "source", "domain", "conversations")
 LABELS = ("difficulty", "source", "domain")
-_QUESTION_ROLE = b"human"
-_ANSWER_ROLES = (b"gpt", b"assistant")
 _BATCH_ROWS = 128
 
 
-class RawRow(NamedTuple):
-    """A row as it stands in a file; the texts are UTF-8 bytes, checked."""
-
-    row_group: int
-    row: int  # within the row group
-    source: str
-    domain: str
-    difficulty: int | None
-    question: bytes
-    answer: bytes
-    answer_role: str
-
-    @property
-    def content(self) -> int:
-        """The `content_hash` of the row."""
-        return content_hash(self.source, self.domain, self.difficulty, self.question, self.answer)
-
-
-class Malformed(NamedTuple):
-    """A row whose conversation cannot be used, and why."""
-
-    row_group: int
-    row: int
-    reason: str
-
-
-class Labels(NamedTuple):
-    """The small columns of a row group, one entry a row."""
-
-    source: list[str]
-    domain: list[str]
-    difficulty: list[int | None]
+UNREADABLE: tuple[type[Exception], ...] = (
+    *(pa.ArrowException, OSError),
+    *(ValueError, MemoryError, OverflowError),  # names that are no text, sizes that cannot be
+)
+"""What pyarrow raises of a file whose bytes were changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +72,7 @@ def open_parquet(path: Path, name: str) -> pq.ParquetFile:
     """
     try:
         file = pq.ParquetFile(path, pre_buffer=False)
-    except (pa.ArrowInvalid, OSError) as error:
+    except UNREADABLE as error:
         raise broken(name, error) from error
     check_schema(file.schema_arrow, name)
     return file
@@ -185,27 +164,9 @@ def read_labels(file: pq.ParquetFile, row_group: int, name: str) -> Labels:
     """
     try:
         table = file.read_row_group(row_group, columns=list(LABELS))
-    except (pa.ArrowInvalid, OSError) as error:
+    except UNREADABLE as error:
         raise broken(name, error) from error
-    return _labels(table)
-
-
-def _labels(table: Any) -> Labels:
-    return Labels(
-        _texts(table.column("source")),
-        _texts(table.column("domain")),
-        cast("list[int | None]", table.column("difficulty").to_pylist()),
-    )
-
-
-def _texts(column: Any) -> list[str]:
-    """A text column with null as "" and bytes that are no UTF-8 as U+FFFD."""
-    raw = column.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
-    seen: dict[bytes | None, str] = {None: ""}
-    for value in raw:
-        if value not in seen:
-            seen[value] = value.decode("utf-8", "replace")
-    return [seen[value] for value in raw]
+    return labels_of(table)
 
 
 def read_rows(
@@ -224,11 +185,11 @@ def read_rows(
         while True:
             try:
                 batch = next(batches, None)
-            except (pa.ArrowInvalid, OSError) as error:
+            except UNREADABLE as error:
                 raise broken(name, error) from error
             if batch is None:
                 return
-            yield from _batch_rows(batch, row_group, start, wanted)
+            yield from batch_rows(batch, row_group, start, wanted)
             start += batch.num_rows
 
 
@@ -247,13 +208,13 @@ def read_some(
     while at < len(rows):
         try:
             batch = next(batches)
-        except (pa.ArrowInvalid, OSError, StopIteration) as error:
+        except (*UNREADABLE, StopIteration) as error:
             raise broken(name, error) from error
         end = bisect_left(rows, start + batch.num_rows, lo=at)
         if end > at:
             picked = take_rows(batch, [row - start for row in rows[at:end]])
             for row, raw in zip(
-                rows[at:end], _batch_rows(picked, row_group, 0, _all_rows), strict=True
+                rows[at:end], batch_rows(picked, row_group, 0, _all_rows), strict=True
             ):
                 yield raw._replace(row=row)
         start, at = start + batch.num_rows, end
@@ -279,7 +240,7 @@ def read_few(
         return None
     try:
         table = file.read_row_group(row_group, columns=[*LABELS, leaves[role].path])
-    except (pa.ArrowInvalid, OSError):
+    except UNREADABLE:
         return None
     roles = table.column("conversations").combine_chunks()
     roles = take_rows(_flat(roles).field("from"), turns).cast(pa.large_string())
@@ -288,7 +249,7 @@ def read_few(
     labels = take_rows(table.select(list(LABELS)).combine_chunks(), rows)
     columns = [*labels.combine_chunks().columns, pa.LargeListArray.from_arrays(starts, pairs)]
     batch = pa.Table.from_arrays(columns, names=list(COLUMNS)).combine_chunks().to_batches()[0]
-    found = list(_batch_rows(batch, row_group, 0, _all_rows))
+    found = list(batch_rows(batch, row_group, 0, _all_rows))
     return [raw._replace(row=row) for raw, row in zip(found, rows, strict=True)]
 
 
@@ -300,112 +261,4 @@ def _flat(lists: Any) -> Any:
 
 def _all_rows(source: str, domain: str) -> bool:
     del source, domain
-    return True
-
-
-def _batch_rows(
-    batch: Any, row_group: int, start: int, wanted: Callable[[str, str], bool]
-) -> Iterator[RawRow | Malformed]:
-    labels = _labels(pa.Table.from_batches([batch]))
-    conversations = batch.column("conversations")
-    lengths: list[int | None] = pc.call_function("list_value_length", [conversations]).to_pylist()
-    first = conversations.offsets.to_pylist()
-    turns = conversations.values
-    roles: list[bytes | None] = (
-        turns.field("from").cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
-    )
-    texts = _Bytes(turns.field("value").cast(pa.large_string()).cast(pa.large_binary()))
-    valid = _all_utf8(texts.column)
-    for i in range(batch.num_rows):
-        if not wanted(labels.source[i], labels.domain[i]):
-            continue
-        reason = _count_reason(lengths[i])
-        if reason is None:
-            at = first[i]
-            answer_role = roles[at + 1]
-            question, answer = texts[at], texts[at + 1]
-            reason = _turn_reason(roles[at], answer_role, question, answer, checked=valid)
-            if reason is None:
-                assert question is not None
-                assert answer is not None
-                assert answer_role is not None
-                yield RawRow(
-                    row_group,
-                    start + i,
-                    labels.source[i],
-                    labels.domain[i],
-                    labels.difficulty[i],
-                    question,
-                    answer,
-                    answer_role.decode(),
-                )
-                continue
-        yield Malformed(row_group, start + i, reason)
-
-
-class _Bytes:
-    """The values of a `pyarrow.LargeBinaryArray`, each copied when it is asked for."""
-
-    def __init__(self, column: Any) -> None:
-        self.column = column
-        _, offsets, data = column.buffers()
-        end = column.offset + len(column) + 1
-        bounds = np.frombuffer(offsets, dtype=np.int64) if offsets is not None else np.zeros(0)
-        self._bounds: list[int] = bounds[column.offset : end].tolist()
-        self._data = memoryview(data or b"")
-        self._nulls = column.null_count > 0
-
-    def __getitem__(self, at: int) -> bytes | None:
-        if self._nulls and not self.column[at].is_valid:
-            return None
-        return bytes(self._data[self._bounds[at] : self._bounds[at + 1]])
-
-
-def _count_reason(turns: int | None) -> str | None:
-    if turns is None:
-        return "no conversation"
-    if turns == 0:
-        return "empty conversation"
-    if turns != 2:
-        return f"{'more' if turns > 2 else 'fewer'} than two turns"
-    return None
-
-
-def _turn_reason(
-    asks: bytes | None,
-    answers: bytes | None,
-    question: bytes | None,
-    answer: bytes | None,
-    *,
-    checked: bool,
-) -> str | None:
-    if asks != _QUESTION_ROLE or answers not in _ANSWER_ROLES:
-        return "other roles than human and gpt"
-    for text in (question, answer):
-        if text is None or _is_blank(text):
-            return "a turn without text"
-        if not checked and not _is_utf8(text):
-            return "not UTF-8"
-    return None
-
-
-def _is_blank(text: bytes) -> bool:
-    # A text with any visible character among its first bytes is settled without decoding it all.
-    head = text[:64].decode("utf-8", "ignore")
-    return not head.strip() and not text.decode("utf-8", "replace").strip()
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _all_utf8(texts: Any) -> bool:
-    try:
-        texts.view(pa.large_string()).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
     return True

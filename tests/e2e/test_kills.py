@@ -21,6 +21,7 @@ from tests.doubles.tinker_server import KEY, TinkerServer
 from tests.e2e.conftest import RunOt
 from tests.e2e.test_recipe import cut_subset
 from tests.e2e.warm_start import WarmStart
+from tests.tools.tally import SOAK, tally
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -30,7 +31,6 @@ SETTINGS = (
     "--set", "evals={nll: {every: 3, at_start: true}, "
     "arithmetic: {every: 10, limit: 3, n: 2, max_tokens: 8}}",
 )  # fmt: skip
-SOAK = int(os.environ.get("OT_TEST_SOAK", "1"))
 LOCAL_KILLS = 20 * SOAK
 REMOTE_KILLS = 16 * SOAK
 
@@ -71,6 +71,7 @@ def kill_until_done(
             assert code == 0, warm.said()
             return kills
         kills += 1
+        tally("kills of long ot train runs")
         check_log(run_of(tmp_path, name))
 
 
@@ -137,6 +138,7 @@ def test_killed_local_runs_have_the_losses_of_an_undisturbed_one(
                 longest_s=longest_s, chance=chance, most=LOCAL_KILLS - kills,
             )  # fmt: skip
             check_equal(tmp_path, name, exact_scores=False)
+            tally("killed runs compared with an undisturbed one")
             runs += 1
     print(f"{kills} kills in {runs} local runs of {len(losses(run_of(tmp_path, 'whole')))} steps")
 
@@ -170,6 +172,7 @@ def test_killed_runs_on_a_tinker_server_have_the_losses_of_an_undisturbed_one(
                 longest_s=longest_s, chance=chance, most=REMOTE_KILLS - kills,
             )  # fmt: skip
             check_equal(tmp_path, name, exact_scores=True)
+            tally("killed runs compared with an undisturbed one")
             runs += 1
         assert server.violations == []
     print(f"{kills} kills in {runs} runs of {len(losses(run_of(tmp_path, 'whole')))} steps")

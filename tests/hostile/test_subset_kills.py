@@ -20,11 +20,12 @@ from openthoughts_cli.data.subset import Subset, load_subset, subset_names
 from openthoughts_cli.data.subset_files import changed_files
 from tests.doubles.rows import record, write
 from tests.doubles.tokenizer import byte_model
+from tests.tools.tally import SOAK, tally
 
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
-KILLS = 10 * int(os.environ.get("OT_TEST_SOAK", "1"))
+KILLS = 10 * SOAK
 
 
 @pytest.fixture
@@ -97,6 +98,7 @@ def test_a_stop_at_any_moment_leaves_the_old_state_or_the_new(
             # The last: the interpreter was ending already and takes no signal any more.
             assert child.returncode in (0, 130, -signal.SIGINT), err
             assert [path.name for path in home.iterdir()] == ["it"]
+        tally("kills and Ctrl-C of ot subset")
         seen["old" if found == now else "new"] += 1
         seen["stopped" if child.returncode else "ended"] += 1
         now = found
