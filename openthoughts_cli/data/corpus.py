@@ -6,22 +6,22 @@ read by row groups, with the columns and the groups that are needed, so its size
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import glob
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from openthoughts_cli.config.sources import SAMPLE_DATASET
 from openthoughts_cli.data import parquet
+from openthoughts_cli.data.ahead import map_ahead
 from openthoughts_cli.data.file_digests import file_digests
-from openthoughts_cli.data.parquet import Malformed, RawRow
+from openthoughts_cli.data.parts import BadFile, FirstLook, Part, checked_parts, local_files
+from openthoughts_cli.data.raw_rows import Malformed, RawRow
 from openthoughts_cli.errors import BrokenFileError, DataError, NotFoundError
-from openthoughts_cli.events import Listener, Notice, StageDone, StageProgress, StageStarted, silent
+from openthoughts_cli.events import Listener, silent
 
 __all__ = ["BadFile", "Chunk", "Corpus", "FirstLook", "Part", "open_corpus"]
 
@@ -29,31 +29,8 @@ _SPARSE = 8
 """A group of which at most one row in so many is wanted is not decoded whole."""
 _READERS = 2
 """Row groups decoded at once where a few rows are fetched."""
+_Found = tuple[tuple[int, int, int], RawRow]
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One parquet file. `name` is how messages and records call it."""
-
-    name: str
-    path: Path
-    rows: int
-    num_bytes: int
-
-
-class BadFile(NamedTuple):
-    """A file that was left out because it cannot be read, and why."""
-
-    name: str
-    reason: str
-
-
-class FirstLook(NamedTuple):
-    """Of a large hub data set: the files that were read, and those that hold such rows."""
-
-    files_read: int
-    files_holding: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +154,7 @@ class Corpus:
         self,
         places: Iterable[tuple[int, int, int]],
         contents: Mapping[tuple[int, int, int], int] | None = None,
-    ) -> Iterator[tuple[tuple[int, int, int], RawRow]]:
+    ) -> Iterator[_Found]:
         """The rows at these places (part, row group, row in the group), each group read once.
 
         Args:
@@ -191,16 +168,16 @@ class Corpus:
         wanted: dict[tuple[int, int], list[int]] = {}
         for part, group, row in sorted(places):
             wanted.setdefault((part, group), []).append(row)
+
+        def of_group(item: tuple[tuple[int, int], list[int]]) -> list[_Found]:
+            (part, group), rows = item
+            hashes = [contents[part, group, row] for row in rows] if contents else None
+            return _some_rows(self.parts[part], part, group, rows, hashes)
+
         # Decoding leaves Python's lock, so threads help; a few groups ahead bound the memory.
-        ahead: deque[Future[list[tuple[tuple[int, int, int], RawRow]]]] = deque()
-        with ThreadPoolExecutor(_READERS) as pool:
-            for (part, group), rows in wanted.items():
-                hashes = [contents[part, group, row] for row in rows] if contents else None
-                ahead.append(pool.submit(_some_rows, self.parts[part], part, group, rows, hashes))
-                if len(ahead) > _READERS:
-                    yield from ahead.popleft().result()
-            while ahead:
-                yield from ahead.popleft().result()
+        with contextlib.closing(map_ahead(of_group, wanted.items(), workers=_READERS)) as groups:
+            for found in groups:
+                yield from found
 
     def numbers(self, places: Sequence[tuple[int, int, int]]) -> list[int]:
         """The number, from 0 through all files, of each (part, row group, row in the group)."""
@@ -234,7 +211,7 @@ class Corpus:
 
 def _some_rows(
     part: Part, number: int, group: int, rows: Sequence[int], hashes: Sequence[int] | None
-) -> list[tuple[tuple[int, int, int], RawRow]]:
+) -> list[_Found]:
     file = parquet.open_parquet(part.path, part.name)
     try:
         found: list[RawRow | Malformed] | None = None
@@ -309,10 +286,10 @@ def open_corpus(
         from openthoughts_cli.data.sample import sample_path
 
         path = sample_path()
-        return Corpus(dataset, "sample", _parts([(path.name, path)], listener)[0])
-    local = _local_files(dataset)
+        return Corpus(dataset, "sample", checked_parts([(path.name, path)], listener)[0])
+    local = local_files(dataset)
     if local is not None:
-        parts, bad = _parts(local, listener, skip=skip_bad_files)
+        parts, bad = checked_parts(local, listener, skip=skip_bad_files)
         return Corpus(dataset, "files", parts, bad_files=bad)
     if not _HUB_ID.fullmatch(dataset):
         raise NotFoundError(
@@ -326,71 +303,5 @@ def open_corpus(
     found = hub.fetch(
         name, revision or None, sources=sources, seed=seed, full=full, listener=listener
     )
-    parts, bad = _parts(found.files, listener, skip=skip_bad_files)
+    parts, bad = checked_parts(found.files, listener, skip=skip_bad_files)
     return Corpus(dataset, "hub", parts, found.revision, found.left_out, bad)
-
-
-def _local_files(dataset: str) -> list[tuple[str, Path]] | None:
-    """The (name, path) of the files that `dataset` means here; None when it means no path."""
-    path = Path(dataset).expanduser()
-    if path.is_dir():
-        found = sorted(
-            file
-            for file in path.rglob("*.parquet")
-            if not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )
-        if not found:
-            raise NotFoundError(
-                f"the folder {dataset} holds no .parquet file",
-                hint="give the folder that holds the rows, or a glob such as 'rows/*.parquet'",
-            )
-        return [(file.relative_to(path).as_posix(), file) for file in found]
-    if path.exists():
-        return [(path.name, path)]
-    if glob.has_magic(dataset):
-        matches = sorted(
-            Path(match)
-            for match in glob.iglob(str(path), recursive=True)  # noqa: PTH207 - any depth, absolute too
-        )
-        files = [match for match in matches if match.is_file()]
-        if not files:
-            raise NotFoundError(f"no file matches {dataset}", hint="quote the glob, and check it")
-        return [(file.as_posix(), file) for file in files]
-    looks_local = dataset.startswith((".", "/", "~")) or dataset.endswith(".parquet")
-    if looks_local:
-        raise NotFoundError(
-            f"{dataset} does not exist",
-            hint="give a parquet file, a folder of them, a hub id, or `sample`",
-        )
-    return None
-
-
-def _parts(
-    files: Sequence[tuple[str, Path]], listener: Listener, *, skip: bool = False
-) -> tuple[tuple[Part, ...], tuple[BadFile, ...]]:
-    stage = "checking files"
-    parts: list[Part] = []
-    bad: list[BadFile] = []
-    if len(files) > 1:
-        listener(StageStarted(stage, len(files), "files"))
-    for name, path in files:
-        try:
-            file = parquet.open_parquet(path, name)
-        except DataError as error:
-            if not skip:
-                raise
-            listener(Notice(f"left out: {error.message}", "warning"))
-            bad.append(BadFile(name, error.message))
-            continue
-        parts.append(Part(name, path, int(file.metadata.num_rows), path.stat().st_size))
-        file.close()
-        if len(files) > 1:
-            listener(StageProgress(stage, len(parts)))
-    if len(files) > 1:
-        listener(StageDone(stage, f"{sum(p.rows for p in parts):,} rows in {len(parts)} files"))
-    if not any(part.rows for part in parts):
-        raise DataError(
-            f"there are no rows in {', '.join(name for name, _ in files[:3])}",
-            hint=bad[0].reason if bad else "give files that hold rows",
-        )
-    return tuple(parts), tuple(bad)

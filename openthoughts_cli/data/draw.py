@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
-from openthoughts_cli.data.parquet import RawRow
+from openthoughts_cli.data.raw_rows import RawRow
 from openthoughts_cli.data.rows import row_id
 from openthoughts_cli.data.tokens import TokenCounts
 

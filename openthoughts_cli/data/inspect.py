@@ -16,7 +16,7 @@ from openthoughts_cli.data.card import spread_over_lengths
 from openthoughts_cli.data.corpus import Corpus, open_corpus
 from openthoughts_cli.data.figures import describe_rows
 from openthoughts_cli.data.overlap import Benchmarks, Match, load_benchmarks
-from openthoughts_cli.data.parquet import Malformed
+from openthoughts_cli.data.raw_rows import Malformed
 from openthoughts_cli.data.rows import Row, content_hash, question_hash, row_id
 from openthoughts_cli.data.select import Criteria, select
 from openthoughts_cli.data.subset import Subset, load_subset

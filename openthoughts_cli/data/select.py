@@ -27,7 +27,7 @@ from openthoughts_cli.data.draw import Chosen, Place
 from openthoughts_cli.data.figures import BOXED
 from openthoughts_cli.data.funnel import Funnel
 from openthoughts_cli.data.overlap import Benchmarks
-from openthoughts_cli.data.parquet import Malformed, RawRow
+from openthoughts_cli.data.raw_rows import Malformed, RawRow
 from openthoughts_cli.data.rejected import REMEMBER_ROWS
 from openthoughts_cli.data.rows import Row, content_hash, question_hash
 from openthoughts_cli.data.sieve import KEPT_TEXT_BYTES, Overlapping, Sieve

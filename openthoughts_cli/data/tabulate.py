@@ -11,7 +11,7 @@ from openthoughts_cli.data import parquet
 from openthoughts_cli.data.arrow_values import int_column, name_column, text_column
 from openthoughts_cli.data.corpus import Part
 from openthoughts_cli.data.figures import BOXED
-from openthoughts_cli.data.parquet import Malformed, RawRow
+from openthoughts_cli.data.raw_rows import Malformed, RawRow
 from openthoughts_cli.data.rows import content_hash
 from openthoughts_cli.data.select import answer_hash, question_id_of, text_arrays
 from openthoughts_cli.data.table import SCHEMA

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from openthoughts_cli.data.corpus import Corpus, open_corpus
-from openthoughts_cli.data.parquet import Malformed, RawRow
+from openthoughts_cli.data.raw_rows import Malformed, RawRow
 from openthoughts_cli.errors import DataError, NotFoundError, SchemaError
 from tests.doubles.rows import CODE, MATH, PHYSICS, SCHEMA, many, record, write
 

@@ -12,7 +12,8 @@ import pytest
 
 from openthoughts_cli.data import parquet
 from openthoughts_cli.data.corpus import open_corpus
-from openthoughts_cli.data.parquet import RawRow, read_few, read_some
+from openthoughts_cli.data.parquet import read_few, read_some
+from openthoughts_cli.data.raw_rows import RawRow
 from openthoughts_cli.errors import DataError
 from tests.doubles.rows import SCHEMA, record
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from openthoughts_cli.chat.renderer import Renderer, load_renderer
 from openthoughts_cli.data.corpus import open_corpus
-from openthoughts_cli.data.parquet import RawRow
+from openthoughts_cli.data.raw_rows import RawRow
 from openthoughts_cli.data.tokens import RendererCounter, TokenCounts
 from openthoughts_cli.data.trace import split_trace
 from tests.doubles.tokenizer import CHATML, byte_model
