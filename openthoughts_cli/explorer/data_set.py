@@ -12,11 +12,18 @@ from openthoughts_cli.config.choice import short_source_name
 from openthoughts_cli.data.browse import SORTS, Browse, Page
 from openthoughts_cli.data.browse_counts import GROUPS, Composition, compose, histogram
 from openthoughts_cli.data.browse_filter import RowFilter
+from openthoughts_cli.data.browse_open import DataSet
 from openthoughts_cli.data.browse_rows import table_lines
 from openthoughts_cli.data.browse_sql import SQL_COLUMNS, SQL_EXAMPLES, query
-from openthoughts_cli.explorer import charts, state
-from openthoughts_cli.explorer.filters import filter_values, sidebar_filter, url_of_filter
-from openthoughts_cli.explorer.frame import errors_shown, page_path
+from openthoughts_cli.errors import ConfigError
+from openthoughts_cli.explorer import charts, figures, state
+from openthoughts_cli.explorer.filters import (
+    filter_now,
+    filter_values,
+    sidebar_filter,
+    url_of_filter,
+)
+from openthoughts_cli.explorer.frame import errors_shown, page_path, show_error
 from openthoughts_cli.explorer.opened import choose_data_set, name_shown
 from openthoughts_cli.explorer.row_view import show_row
 from openthoughts_cli.explorer.settings import Settings
@@ -46,32 +53,45 @@ def show() -> None:
     chosen_set, browse = choose_data_set(settings)
     row_name = state.read("row")
     state.begin(_PAGE, {**filter_values(browse), **_view_values()})
+    chosen = _filter(browse)
     with errors_shown():
-        chosen = sidebar_filter(browse)
         if row_name:
             show_row(browse, row_name, back=_close_row)
-            state.finish(_PAGE, row=row_name, **url_of_filter(chosen), **_view_of_widgets())
-            return
-        st.header(_title(name_shown(chosen_set.dataset, public=settings.public)), anchor=False)
-        composition = compose(browse, chosen)
-        _headline(browse, composition, name_shown(chosen_set.tokenizer, public=settings.public))
-        view = st.segmented_control(
-            "View", _VIEWS, key="view", label_visibility="collapsed", default=None
+        elif chosen is not None:
+            _page(browse, chosen, chosen_set, settings)
+    # Behind the rest: what is looked for first is drawn first.
+    sidebar_filter(browse, chosen)
+    values = url_of_filter(chosen) if chosen is not None else {}
+    state.finish(_PAGE, row=row_name or None, **values, **_view_of_widgets())
+
+
+def _filter(browse: Browse) -> RowFilter | None:
+    """The filter; None where it is none, and the page says why."""
+    try:
+        return filter_now(browse)
+    except ConfigError as error:
+        show_error(error)
+        return None
+
+
+def _page(browse: Browse, chosen: RowFilter, of: DataSet, settings: Settings) -> None:
+    st.header(_title(name_shown(of.dataset, public=settings.public)), anchor=False)
+    composition = compose(browse, chosen)
+    _headline(browse, composition, name_shown(of.tokenizer, public=settings.public))
+    view = st.segmented_control("View", _VIEWS, key="view", label_visibility="collapsed")
+    if view == "Charts":
+        _charts(browse, chosen, composition)
+    elif view == "SQL":
+        _sql(browse)
+    else:
+        _rows(browse, chosen)
+    if not settings.public:
+        st.page_link(
+            page_path("save"),
+            label="Save this choice as a subset",
+            icon=":material/save:",
+            query_params=_as_query(url_of_filter(chosen)),
         )
-        state.finish(_PAGE, **url_of_filter(chosen), **_view_of_widgets())
-        if view == "Charts":
-            _charts(browse, chosen, composition)
-        elif view == "SQL":
-            _sql(browse)
-        else:
-            _rows(browse, chosen)
-        if not settings.public:
-            st.page_link(
-                page_path("save"),
-                label="Save this choice as a subset",
-                icon=":material/save:",
-                query_params=_as_query(url_of_filter(chosen)),
-            )
 
 
 def _title(name: str) -> str:
@@ -120,20 +140,18 @@ def _view_of_widgets() -> dict[str, Any]:
 
 
 def _headline(browse: Browse, found: Composition, tokenizer: str) -> None:
-    of_all = f"{found.rows / max(len(browse), 1):.1%} of {len(browse):,}"
-    figures = (
-        ("Rows", f"{found.rows:,}", of_all),
-        ("Questions", f"{found.questions:,}", f"of {len(browse.questions):,}"),
-        ("Tokens", _short(found.total_tokens), f"{found.total_tokens:,} of {tokenizer}"),
-        ("Closed", _percent(found.closed, found.rows), "answers with </think>"),
-        ("Boxed", _percent(found.boxed, found.rows), "answers with \\boxed"),
+    # Markdown and not st.metric, whose code a browser loads late: these are what is looked for first.
+    share = f"{found.rows / max(len(browse), 1):.1%}"
+    figures.show(
+        ("rows", f"{found.rows:,}", f"{share} of {len(browse):,}"),
+        ("questions", f"{found.questions:,}", f"of {len(browse.questions):,}"),
+        ("tokens", _short(found.total_tokens), f"of {one_line(tokenizer.rpartition('/')[2], 40)}"),
+        ("closed", _percent(found.closed, found.rows), "have </think>"),
+        ("boxed", _percent(found.boxed, found.rows), "have \\boxed"),
     )
-    with st.container(horizontal=True, gap="small"):
-        for label, value, more in figures:
-            st.metric(label, value, help=more, width="content", border=True)
     if browse.malformed:
         why = ", ".join(f"{reason} {count:,}" for reason, count in browse.malformed.most_common())
-        st.caption(f"Malformed rows, left out everywhere: {one_line(why)}")
+        st.caption(f"Malformed rows, left out everywhere: {to_markdown(one_line(why))}")
 
 
 def _short(number: int) -> str:

@@ -12,7 +12,7 @@ from openthoughts_cli.data.browse_counts import compose
 from openthoughts_cli.data.browse_filter import RowFilter, Search, parse_span, span_text
 from openthoughts_cli.explorer import state
 
-__all__ = ["filter_of_url", "filter_values", "sidebar_filter", "url_of_filter"]
+__all__ = ["filter_now", "filter_of_url", "filter_values", "sidebar_filter", "url_of_filter"]
 
 _YES_NO = ("any", "yes", "no")
 _KINDS: tuple[Literal["words", "phrase", "regex"], ...] = ("words", "phrase", "regex")
@@ -88,20 +88,25 @@ def _truth(word: str | None) -> bool | None:
     return {"yes": True, "no": False}.get(word or "any")
 
 
-def sidebar_filter(browse: Browse) -> RowFilter:
-    """Draw the widgets, whose state `state.begin` has filled, and return what they mean.
+def filter_now(browse: Browse) -> RowFilter:
+    """What the widgets mean, before they are drawn: `state.begin` and the viewer set their state.
+
+    So a page can draw its rows first and the widgets behind them.
 
     Raises:
         ConfigError: a range is none.
     """
+    known = filter_values(browse)
+    return _meaning({name: st.session_state.get(name, value) for name, value in known.items()})
+
+
+def sidebar_filter(browse: Browse, chosen: RowFilter | None) -> None:
+    """Draw the widgets; `chosen` is what they mean, None where that is nothing."""
     all_rows = compose(browse)
     with st.sidebar:
         st.subheader("Filter")
         st.text_input(
-            "Search in questions",
-            key=f"{_KEY}find",
-            placeholder="prime factors",
-            max_chars=1_000,
+            "Search in questions", key=f"{_KEY}find", placeholder="prime factors", max_chars=1_000
         )
         st.segmented_control(
             "Search for",
@@ -114,12 +119,22 @@ def sidebar_filter(browse: Browse) -> RowFilter:
         _many("Source", "source", all_rows.source, short=True)
         _many("Domain", "domain", all_rows.domain)
         _many("Difficulty", "difficulty", all_rows.difficulty)
-        for name, label in _SPANS.items():
-            st.text_input(label, key=f"{_KEY}{name}", placeholder="any, or 100..8192", max_chars=40)
-        for name, label in (("closed", "Thinking closed"), ("boxed", "Has a \\boxed")):
-            st.segmented_control(label, _YES_NO, key=f"{_KEY}{name}")
+        used = chosen is None or bool(chosen.spans) or (chosen.closed, chosen.boxed) != (None, None)
+        more: Any = st.expander(
+            "Tokens, thinking, boxed", expanded=used, key="filter_more", on_change="rerun"
+        )
+        if more.open or used:
+            with more:
+                _rest()
         st.button("Clear the filter", on_click=_clear, icon=":material/filter_alt_off:")
-    return _meaning({name: st.session_state.get(name) for name in filter_values(browse)})
+
+
+def _rest() -> None:
+    """The widgets that are folded: a browser has them only when they are wanted."""
+    for name, label in _SPANS.items():
+        st.text_input(label, key=f"{_KEY}{name}", placeholder="any, or 100..8192", max_chars=40)
+    for name, label in (("closed", "Thinking closed"), ("boxed", "Has a \\boxed")):
+        st.segmented_control(label, _YES_NO, key=f"{_KEY}{name}")
 
 
 def _many(label: str, name: str, counts: dict[str, int], *, short: bool = False) -> None:

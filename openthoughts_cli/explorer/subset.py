@@ -15,7 +15,7 @@ from openthoughts_cli.data.inspect import mask_row
 from openthoughts_cli.data.subset import load_subset, subset_names
 from openthoughts_cli.data.subset_view import SubsetView, compare_subsets
 from openthoughts_cli.data.trace import split_trace
-from openthoughts_cli.explorer import charts, state
+from openthoughts_cli.explorer import charts, figures, state
 from openthoughts_cli.explorer.frame import empty, errors_shown
 from openthoughts_cli.explorer.row_view import show_text
 from openthoughts_cli.explorer.settings import Settings
@@ -92,16 +92,14 @@ def _open(place: str, stamp: int) -> SubsetView:
 
 def _headline(view: SubsetView) -> None:
     metadata = view.subset.metadata
-    figures = metadata["figures"]
-    with st.container(horizontal=True, gap="small"):
-        for label, value in (
-            ("Rows", f"{figures['rows']:,}"),
-            ("Questions", f"{figures['questions']:,}"),
-            ("Tokens", f"{figures['total_tokens']:,}"),
-            ("Closed", f"{figures['shares']['closed']:.1%}"),
-            ("Boxed", f"{figures['shares']['boxed']:.1%}"),
-        ):
-            st.metric(label, value, width="content", border=True)
+    found = metadata["figures"]
+    figures.show(
+        ("rows", f"{found['rows']:,}", f"copies {found['copies']:,}"),
+        ("questions", f"{found['questions']:,}", "different ones"),
+        ("tokens", f"{found['total_tokens']:,}", "in all"),
+        ("closed", f"{found['shares']['closed']:.1%}", "have </think>"),
+        ("boxed", f"{found['shares']['boxed']:.1%}", "have \\boxed"),
+    )
     dataset = str(metadata["dataset"]["asked_for"])
     st.caption(
         to_markdown(

@@ -25,3 +25,90 @@ def test_the_page_looks_well(app: App, look: Opens, theme: str, size: dict[str, 
         seen.shot(view.lower())
     assert seen.console_errors == []
     assert seen.foreign_requests == []
+
+
+def test_a_person_filters_pages_and_opens_a_row(app: App, look: Opens) -> None:
+    seen = look()
+    page = seen.page
+    seen.open(f"{app.url}/data_set")
+    page.get_by_label("Search in questions").fill("roots")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**find=roots**")
+    seen.settle()
+    assert "80" in seen.text and "rows 1 to 50 of 80" in seen.text
+    page.get_by_role("button", name="Next").click()
+    page.wait_for_url("**page=2**")
+    seen.settle()
+    assert "rows 51 to 80 of 80" in seen.text
+    seen.shot("page-2")
+    table = page.locator('[data-testid="stDataFrame"] canvas').first
+    table.click(position={"x": 18, "y": 52}, force=True)
+    page.wait_for_url("**row=**")
+    seen.settle()
+    assert "4 answers to this question" in seen.text
+    page.get_by_text("Thinking,").first.click()
+    seen.settle()
+    page.wait_for_selector("text=Step")
+    seen.shot("row")
+    shared = page.url
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => !location.search.includes('row=')")
+    seen.settle()
+    assert "rows 51 to 80 of 80" in seen.text
+    other = look(theme="dark")
+    other.open(shared)
+    assert "4 answers to this question" in other.text
+    other.shot("shared-row")
+    other.page.go_back()
+    assert seen.foreign_requests == other.foreign_requests == []
+
+
+@pytest.mark.parametrize(("theme", "size"), EVERY_LOOK[1:3])
+def test_a_row_that_would_run_stays_text(
+    app: App, look: Opens, theme: str, size: dict[str, int]
+) -> None:
+    seen = look(theme=theme, size=size)
+    page = seen.page
+    seen.open(f"{app.url}/data_set?find=image")
+    page.locator('[data-testid="stDataFrame"] canvas').first.click(
+        position={"x": 18, "y": 52}, force=True
+    )
+    page.wait_for_url("**row=**")
+    seen.settle()
+    page.get_by_text("Thinking,").first.click()
+    seen.settle()
+    assert seen.text.count("onerror=") >= 3  # question, thinking and answer, each as text
+    assert page.locator("img[onerror], [data-testid='stMain'] script").count() == 0
+    assert page.locator("[data-testid='stMain'] img[src*='evil']").count() == 0
+    seen.shot("evil")
+    page.get_by_text("As it is").click()
+    seen.settle()
+    assert page.locator("img[onerror]").count() == 0 and seen.text.count("onerror=") >= 3
+    assert seen.dialogs == [] and seen.foreign_requests == []
+
+
+def test_broken_latex_is_shown_and_breaks_nothing(app: App, look: Opens) -> None:
+    seen = look()
+    seen.open(f"{app.url}/data_set?find=Broken")
+    seen.page.locator('[data-testid="stDataFrame"] canvas').first.click(
+        position={"x": 18, "y": 52}, force=True
+    )
+    seen.page.wait_for_url("**row=**")
+    seen.shot("row")
+    assert "undefined" in seen.text
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("view=SQL&sql=DROP%20TABLE%20rows", "only SELECT is allowed"),
+        ("view=SQL&sql=SELECT%20nope%20FROM%20rows", "nope"),
+        ("find=(&by=regex", "is no regular expression"),
+        ("tokens=9..1", "no number is from 9 to 1"),
+    ],
+)
+def test_mistakes_are_shown_well(app: App, look: Opens, query: str, said: str) -> None:
+    seen = look()
+    seen.open(f"{app.url}/data_set?{query}")
+    assert said in seen.text and "What to do" in seen.text
+    seen.shot(query.partition("=")[2].partition("%")[0].partition("&")[0].strip("(") or "regex")

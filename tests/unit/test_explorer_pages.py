@@ -49,13 +49,19 @@ def shown(app: Any) -> str:
     kinds = ("title", "header", "subheader", "markdown", "caption", "text", "code", "info")
     kinds += ("warning", "error", "success")
     texts = [str(each.value) for kind in kinds for each in getattr(app, kind)]
-    return "\n".join([*texts, *(f"{each.label} {each.value}" for each in app.metric)])
+    return "\n".join(texts)
+
+
+def figure(app: Any, name: str) -> str:
+    """The large figure of that name."""
+    found = [each.value for each in app.markdown if f"]** {name}" in each.value]
+    return found[0].partition("[")[2].partition("]")[0]
 
 
 def test_the_data_set_page_counts_and_lists(opens: Opens) -> None:
     app = opens("data_set")
     assert not app.exception
-    assert "Rows 82" in shown(app) and "Questions 22" in shown(app)
+    assert (figure(app, "rows"), figure(app, "questions")) == ("82", "22")
     assert "Malformed rows, left out everywhere: no conversation 1" in shown(app)
     table = app.dataframe[0].value
     assert len(table) == 50 and "Let $x^2" in table["question"][0]
@@ -64,8 +70,7 @@ def test_the_data_set_page_counts_and_lists(opens: Opens) -> None:
 def test_a_filter_in_the_url_filters_and_a_widget_changes_the_url(opens: Opens) -> None:
     app = opens("data_set", closed="yes", tokens="1..1500", find="roots", by="words")
     assert not app.exception
-    count = app.metric[0].value
-    assert 0 < int(count) < 82
+    assert 0 < int(figure(app, "rows")) < 82
     app.multiselect(key="filter_domain").set_value(["math"]).run()
     assert (app.query_params["domain"], app.query_params["find"]) == ("math", "roots")
     app.button(key="page_before")  # there, and not to be pressed on the first page
@@ -115,7 +120,7 @@ def test_bad_input_is_said_and_nothing_breaks(opens: Opens, url: dict[str, str],
 )
 def test_nonsense_in_the_url_is_left_out(opens: Opens, url: dict[str, str]) -> None:
     app = opens("data_set", **url)
-    assert not app.exception and "Rows 82" in shown(app)
+    assert not app.exception and figure(app, "rows") == "82"
 
 
 def test_a_filter_that_nothing_passes_says_so(opens: Opens) -> None:
@@ -175,7 +180,7 @@ def test_without_an_index_the_page_offers_to_build_it(opens: Opens, tmp_path: Pa
     assert "has no index yet" in shown(app) and "ot index build --dataset" in shown(app)
     build = next(each for each in app.button if each.label.startswith("Build it now"))
     build.click().run()
-    assert not app.exception and "Rows 18" in shown(app)
+    assert not app.exception and figure(app, "rows") == "18"
 
 
 def test_an_index_of_other_data_is_said(opens: Opens, tmp_path: Path) -> None:
@@ -239,7 +244,7 @@ def test_what_a_subset_cannot_ask_for_is_warned_of(opens: Opens) -> None:
 def test_every_view_of_a_subset_runs(opens: Opens, view: str) -> None:
     app = opens("subset", name="small", view=view)
     assert not app.exception and not app.error, shown(app)
-    assert "Rows 20" in shown(app)
+    assert figure(app, "rows") == "20"
 
 
 def test_a_name_in_the_url_opens_no_other_directory(opens: Opens, places: Places) -> None:
