@@ -10,12 +10,14 @@ from openthoughts_cli.cli.console import Console, open_console
 from openthoughts_cli.cli.options import (
     ConfigOption,
     DatasetOption,
+    FullOption,
     JsonOption,
     OfflineOption,
     PlainOption,
     QuietOption,
     SetOption,
     SourceOption,
+    TokenizerOption,
     YesOption,
     given,
     go_offline,
@@ -30,14 +32,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-
-FullOption = Annotated[
-    bool | None, typer.Option("--full", help="All files of a large hub data set.")
-]
-TokenizerOption = Annotated[
-    str | None,
-    typer.Option("--tokenizer", metavar="MODEL", help="Whose tokens: a model id or folder."),
-]
 
 
 @app.command()

@@ -24,6 +24,7 @@ __all__ = [
     "DomainOption",
     "EngineOption",
     "ForceOption",
+    "FullOption",
     "JsonOption",
     "LimitOption",
     "MaxTokensOption",
@@ -42,6 +43,7 @@ __all__ = [
     "SourceOption",
     "SubsetArgument",
     "SubsetOption",
+    "TokenizerOption",
     "YesOption",
     "given",
     "go_offline",
@@ -82,6 +84,15 @@ PlainOption = Annotated[
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Agree to the plan beforehand.")]
+FullOption = Annotated[
+    bool | None, typer.Option("--full", help="Read all files of a large hub data set.")
+]
+TokenizerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer", metavar="MODEL", help="Whose tokens are counted: a model id or folder."
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
 EngineOption = Annotated[

@@ -17,6 +17,7 @@ from openthoughts_cli.cli.options import (
     DatasetOption,
     DomainOption,
     ForceOption,
+    FullOption,
     JsonOption,
     MaxTokensOption,
     NameOption,
@@ -27,6 +28,7 @@ from openthoughts_cli.cli.options import (
     SeedOption,
     SetOption,
     SourceOption,
+    TokenizerOption,
     given,
     go_offline,
 )
@@ -170,13 +172,8 @@ def subset(
         ),
     ] = None,
     seed: SeedOption = None,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Whose tokens are counted: a model id or folder."),
-    ] = None,
-    full: Annotated[
-        bool | None, typer.Option("--full", help="Read all files of a large hub data set.")
-    ] = None,
+    tokenizer: TokenizerOption = None,
+    full: FullOption = None,
     skip_bad_files: Annotated[
         bool | None,
         typer.Option("--skip-bad-files", help="Leave out files that cannot be read; record them."),
