@@ -15,7 +15,7 @@ from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
 from openthoughts_cli.digests import digest_value
 from openthoughts_cli.engine.base import Datum, ForwardResult, Sampler
 from openthoughts_cli.errors import EmptyResultError, EngineError
-from openthoughts_cli.evals.estimators import Interval, ratio_interval
+from openthoughts_cli.evals.nll_score import summarise_nll
 from openthoughts_cli.evals.records import EvalDirectory, Scores
 from openthoughts_cli.evals.shapes import held_out_lines
 from openthoughts_cli.events import EvalDone, EvalProgress, EvalStarted, Listener, Notice, silent
@@ -85,14 +85,6 @@ class _Prepared:
     first: int
     thinking: int
     num_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A score over rows: a sum of nats over a sum of sizes."""
-
-    nats: float
-    size: float
 
 
 def forward_of_sampler(sampler: Sampler) -> Forward:
@@ -317,10 +309,10 @@ class _Nll:
 
     def _score(self) -> Scores:
         lines = [self._recorded[entry.row.row_id] for entry in self._chosen]
-        metrics, intervals = _summary(lines)
+        metrics, intervals = summarise_nll(lines)
         domains = sorted({str(line["domain"]) for line in lines})
         groups = {
-            name: {"rows": len(members), "metrics": _summary(members)[0]}
+            name: {"rows": len(members), "metrics": summarise_nll(members)[0]}
             for name in domains
             if (members := [line for line in lines if line["domain"] == name])
         }
@@ -343,43 +335,3 @@ class _Nll:
         self._directory.write_scores(record)
         self._listener(EvalDone(NLL, self._step, metrics, record))
         return Scores(NLL, self._step, metrics, record)
-
-
-def _summary(lines: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, Any]]:
-    split = [line for line in lines if line["thinking_tokens"]]
-    columns: dict[str, list[tuple[str, float, float]]] = {
-        "mean": [(line["question_id"], line["nats"], line["tokens"]) for line in lines],
-        "per_byte": [(line["question_id"], line["nats"], line["bytes"]) for line in lines],
-        "thinking": [
-            (line["question_id"], line["thinking_nats"], line["thinking_tokens"]) for line in split
-        ],
-        "answer": [
-            (
-                line["question_id"],
-                line["nats"] - line["thinking_nats"],
-                line["tokens"] - line["thinking_tokens"],
-            )
-            for line in split
-        ],
-    }
-    metrics: dict[str, float] = {}
-    intervals: dict[str, Any] = {}
-    for name, values in columns.items():
-        by_question = _by_question(values)
-        size = sum(part.size for part in by_question)
-        if size > 0:
-            metrics[name] = sum(part.nats for part in by_question) / size
-            interval: Interval | None = ratio_interval(
-                [part.nats for part in by_question], [part.size for part in by_question]
-            )
-            intervals[name] = [] if interval is None else [interval.as_record()]
-    return metrics, intervals
-
-
-def _by_question(values: Sequence[tuple[str, float, float]]) -> list[_Part]:
-    """Several answers to one question are one cluster."""
-    sums: dict[str, _Part] = {}
-    for question, nats, size in values:
-        before = sums.get(question, _Part(0.0, 0.0))
-        sums[question] = _Part(before.nats + nats, before.size + size)
-    return list(sums.values())

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
+from openthoughts_cli.config.eval import EvalConfig
+from openthoughts_cli.engine.base import Engine
 from openthoughts_cli.engine.meter import Price
 from openthoughts_cli.errors import OtError, UsageError
 from openthoughts_cli.evals.benchmark import Benchmark, benchmark
@@ -18,6 +20,7 @@ __all__ = [
     "PlannedBenchmark",
     "Unavailable",
     "check_available",
+    "plan_evaluation",
     "plan_nll",
     "plan_sampled",
     "require_available",
@@ -154,6 +157,54 @@ def require_available(
         raise type(first)(
             f"{len(problems)} benchmarks cannot run here: {reasons}", hint="\n".join(hints) or None
         )
+
+
+def plan_evaluation(
+    config: EvalConfig,
+    benchmarks: Mapping[str, Benchmark],
+    engine: Engine,
+    context_tokens: int,
+    renderer: PromptRenderer,
+    *,
+    targets: Sequence[str],
+    row_tokens: Sequence[int],
+) -> EvalPlan:
+    """The plan of an `ot eval`, with prices where the engine costs money.
+
+    Args:
+        config: with its model and benchmarks decided.
+        benchmarks: the sampled ones, configured.
+        row_tokens: tokens of each held-out row, for `nll`.
+
+    Raises:
+        UsageError: `max_usd` for a model without a known price.
+        OtError: as `plan_sampled`.
+    """
+    price, as_of = None, None
+    if engine.costs_money:
+        from openthoughts_cli.engine.tinker.prices import price_of
+
+        price, as_of = price_of(str(config.model))
+        if price is None and config.max_usd is not None:
+            raise UsageError(
+                f"max_usd cannot be kept: no price is known for {config.model}",
+                hint="leave max_usd away and confirm with --yes",
+            )
+    return EvalPlan(
+        model=str(config.model),
+        engine=engine.kind,
+        targets=tuple(targets),
+        benchmarks=tuple(
+            plan_nll(settings, row_tokens)
+            if name == NLL
+            else plan_sampled(benchmarks[name], settings, renderer, context_tokens)
+            for name, settings in config.benchmarks.items()
+        ),
+        costs_money=engine.costs_money,
+        max_usd=config.max_usd,
+        price=price,
+        prices_as_of=as_of,
+    )
 
 
 def show_prompt(name: str, settings: BenchmarkConfig, index: int) -> str:

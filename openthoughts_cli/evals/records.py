@@ -9,7 +9,7 @@ scores.json    written whole at the end; regrading keeps the ones before as scor
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,18 +105,10 @@ class EvalDirectory:
         Raises:
             ConflictError: the directory holds another evaluation; names the keys that differ.
         """
-        wanted: dict[str, Any] = json.loads(json.dumps(dict(identity), default=str))
+        wanted = _plain(identity)
         if self.config_path.exists():
-            stored = self.config().get("identity")
-            stored = stored if isinstance(stored, dict) else {}
-            before, now = _bound(stored), _bound(wanted)
-            differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-            if differing:
-                raise ConflictError(
-                    f"{self.path} holds an evaluation with another {', '.join(differing)}",
-                    hint="ask with the settings recorded there, or keep both: another --name",
-                )
-            self._note_continuation(stored, wanted)
+            self.check(identity)
+            self._note_continuation(self._stored_identity(), wanted)
             return
         record = {
             "format": EVAL_FORMAT,
@@ -125,6 +117,27 @@ class EvalDirectory:
             "environment": describe_environment(),
         }
         write_whole(self.config_path, _pretty(record))
+
+    def check(self, identity: Mapping[str, Any], *, leaving_out: Collection[str] = ()) -> None:
+        """That the evaluation that is there, if any, is this one; nothing is written.
+
+        Raises:
+            ConflictError: it is another; names the keys that differ.
+        """
+        if not self.config_path.exists():
+            return
+        before, now = _bound(self._stored_identity()), _bound(_plain(identity))
+        keys = {*before, *now} - {*leaving_out}
+        differing = sorted(key for key in keys if before.get(key) != now.get(key))
+        if differing:
+            raise ConflictError(
+                f"{self.path} holds an evaluation with another {', '.join(differing)}",
+                hint="ask with the settings recorded there, or keep both: another --name",
+            )
+
+    def _stored_identity(self) -> dict[str, Any]:
+        stored = self.config().get("identity")
+        return stored if isinstance(stored, dict) else {}
 
     def _note_continuation(self, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         """Record the parts that are free to differ, where they do."""
@@ -202,6 +215,11 @@ class EvalDirectory:
                     grade=_grade_of(line),
                 )
         return found
+
+
+def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity as it is read back from JSON."""
+    return json.loads(json.dumps(dict(identity), default=str))
 
 
 def _bound(identity: Mapping[str, Any]) -> dict[str, Any]:

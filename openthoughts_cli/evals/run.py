@@ -1,10 +1,4 @@
-"""One sampled evaluation: ask, record, grade, score; begun once, continued as often as needed.
-
-Seeds: a request's seed is a stable hash of (settings.seed, problem id, index of its first missing
-sample), so that every problem has its own, a continued request does not repeat the recorded
-samples, and two checkpoints are asked with the same seeds. Where the service does not honour seeds
-the samples of one request still differ, because n is asked for at once.
-"""
+"""One sampled evaluation: ask, record, grade, score; begun once, continued as often as needed."""
 
 from __future__ import annotations
 
@@ -13,10 +7,10 @@ import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from openthoughts_cli.config.benchmark import BenchmarkConfig
-from openthoughts_cli.engine.base import Completion, Sampler, SamplingParams
+from openthoughts_cli.engine.base import Completion, Sampler
 from openthoughts_cli.errors import (
     AuthError,
     BudgetError,
@@ -25,7 +19,9 @@ from openthoughts_cli.errors import (
     NetworkError,
     OtError,
 )
+from openthoughts_cli.evals.asking import Ask, Requests, sampling_seed
 from openthoughts_cli.evals.benchmark import Benchmark, Grade, Verdict
+from openthoughts_cli.evals.identity import about_evaluation, sampled_identity
 from openthoughts_cli.evals.records import EvalDirectory, Sample, Scores
 from openthoughts_cli.evals.scoring import Tally, running_metrics, score_samples, tally
 from openthoughts_cli.events import (
@@ -36,9 +32,9 @@ from openthoughts_cli.events import (
     Notice,
     silent,
 )
-from openthoughts_cli.problems.problem import Problem, ProblemSet, stable_hash
+from openthoughts_cli.problems.problem import Problem, ProblemSet
 
-__all__ = ["MAX_CONCURRENT_REQUESTS", "PromptRenderer", "evaluate", "sampling_seed"]
+__all__ = ["MAX_CONCURRENT_REQUESTS", "PromptRenderer", "evaluate"]
 
 MAX_CONCURRENT_REQUESTS = 256
 
@@ -54,19 +50,6 @@ class PromptRenderer(Protocol):
     def stop_tokens(self) -> tuple[int, ...]: ...
     def prompt(self, question: str) -> tuple[int, ...]: ...
     def answer_text(self, tokens: Sequence[int]) -> str: ...
-
-
-class _Ask(NamedTuple):
-    """What is owed for one problem: the indices of its missing samples."""
-
-    problem: Problem
-    prompt: tuple[int, ...]
-    missing: tuple[int, ...]
-
-
-def sampling_seed(seed: int, problem_id: str, first_sample: int) -> int:
-    """The seed of the request whose first sample has that index; 31 bits."""
-    return stable_hash("sample", seed, problem_id, first_sample) & 0x7FFFFFFF
 
 
 async def evaluate(
@@ -132,14 +115,12 @@ class _Evaluation:
         self._failed = 0
         self._first_failure: OtError | None = None
         self._fatal: OtError | None = None
-        self._in_flight = 0
-        self._returns = 0
-        self._returned = asyncio.Condition()
+        self._requests = Requests(sampler, settings, renderer.stop_tokens)
         self._graders: ThreadPoolExecutor | None = None
 
     async def run(self, lineage: Mapping[str, Any], concurrency: int) -> Scores:
         prompts = await asyncio.to_thread(self._render)
-        self._directory.begin(self._identity(lineage), self._about())
+        self._begin(lineage)
         wanted = {problem.id for problem in self._problems.problems}
         self._samples = {
             problem: {i: sample for i, sample in samples.items() if i < self._settings.n}
@@ -162,6 +143,13 @@ class _Evaluation:
             raise self._fatal
         return self._finish()
 
+    def _begin(self, lineage: Mapping[str, Any]) -> None:
+        model = self._sampler.model
+        parts = (self._benchmark, self._problems, self._settings)
+        identity = sampled_identity(*parts, self._renderer, model=model.name, lineage=lineage)
+        about = about_evaluation(*parts, step=self._step, context_tokens=model.context_tokens)
+        self._directory.begin(identity, about)
+
     def _render(self) -> dict[str, tuple[int, ...]]:
         """All prompts as tokens, before anything is asked."""
         context = self._sampler.model.context_tokens
@@ -177,13 +165,13 @@ class _Evaluation:
             prompts[problem.id] = tokens
         return prompts
 
-    def _owed(self, prompts: Mapping[str, tuple[int, ...]]) -> list[_Ask]:
-        asks: list[_Ask] = []
+    def _owed(self, prompts: Mapping[str, tuple[int, ...]]) -> list[Ask]:
+        asks: list[Ask] = []
         for problem in self._problems.problems:
             recorded = self._samples.setdefault(problem.id, {})
             missing = tuple(i for i in range(self._settings.n) if i not in recorded)
             if missing:
-                asks.append(_Ask(problem, prompts[problem.id], missing))
+                asks.append(Ask(problem, prompts[problem.id], missing))
         return asks
 
     def _say_start(self) -> None:
@@ -203,13 +191,15 @@ class _Evaluation:
             text = f"{self._benchmark.name}: {done} of {total} answers were recorded already"
             self._listener(Notice(text))
 
-    async def _ask(self, ask: _Ask, slots: asyncio.Semaphore) -> None:
+    async def _ask(self, ask: Ask, slots: asyncio.Semaphore) -> None:
         async with slots:
             if self._fatal is not None:
                 return
             seed = sampling_seed(self._settings.seed, ask.problem.id, ask.missing[0])
             try:
-                completions = await self._request(ask, seed)
+                completions = await self._requests.send(
+                    ask.prompt, n=len(ask.missing), seed=seed, wait=lambda: self._fatal is None
+                )
             except (BudgetError, AuthError, ModelError) as error:
                 self._fatal = self._fatal or error
                 return
@@ -223,37 +213,7 @@ class _Evaluation:
             )
         )
 
-    async def _request(self, ask: _Ask, seed: int) -> tuple[Completion, ...]:
-        """Send one request; when money is only reserved elsewhere, wait until it is settled."""
-        room = self._sampler.model.context_tokens - len(ask.prompt)
-        params = SamplingParams(
-            max_tokens=min(self._settings.max_tokens, room),
-            n=len(ask.missing),
-            temperature=self._settings.temperature,
-            top_p=self._settings.top_p,
-            seed=seed,
-            stop=self._renderer.stop_tokens,
-        )
-        while True:
-            try:
-                answer = self._sampler.sample(ask.prompt, params)
-                break
-            except BudgetError:
-                if self._in_flight == 0 or self._fatal is not None:
-                    raise
-                seen = self._returns
-                async with self._returned:
-                    await self._returned.wait_for(lambda seen=seen: self._returns != seen)
-        self._in_flight += 1
-        try:
-            return await _shielded(answer)
-        finally:
-            self._in_flight -= 1
-            self._returns += 1
-            async with self._returned:
-                self._returned.notify_all()
-
-    def _fail(self, ask: _Ask, error: OtError) -> None:
+    def _fail(self, ask: Ask, error: OtError) -> None:
         self._failed += len(ask.missing)
         self._first_failure = self._first_failure or error
         self._directory.append_error(ask.problem.id, len(ask.missing), error.code, error.message)
@@ -352,60 +312,11 @@ class _Evaluation:
         why = next(diagnoses, "the engine returned no answers")
         return EngineError(f"{self._benchmark.name}: not one answer could be graded: {why}")
 
-    def _identity(self, lineage: Mapping[str, Any]) -> dict[str, Any]:
-        settings, problems = self._settings, self._problems
-        return {
-            "benchmark": self._benchmark.name,
-            "model": self._sampler.model.name,
-            "lineage": dict(lineage),
-            "prompt": self._benchmark.template,
-            "renderer": {"model": self._renderer.model, "digest": self._renderer.digest},
-            "data": {
-                "source": problems.source,
-                "revision": problems.revision,
-                "digest": problems.digest,
-                "window": problems.window,
-                "problems": len(problems.problems),
-                "of": problems.total or len(problems.problems),
-            },
-            "sampling": {
-                "n": settings.n,
-                "temperature": settings.temperature,
-                "top_p": settings.top_p,
-                "max_tokens": settings.max_tokens,
-                "seed": settings.seed,
-                "stop": list(self._renderer.stop_tokens),
-            },
-            **self._benchmark.describe(settings),
-        }
-
-    def _about(self) -> dict[str, Any]:
-        return {
-            "step": self._step,
-            "settings": self._settings.model_dump(mode="json"),
-            "grader": self._benchmark.place or self._benchmark.name,
-            "k": list(self._settings.ks),
-            "context_tokens": self._sampler.model.context_tokens,
-            "seed_policy": "a hash of (seed, problem id, first missing sample), one request of n",
-            "text_is_private": self._benchmark.text_is_private,
-            "notes": list(self._problems.notes),
-        }
-
 
 def _with_grade(sample: Sample, grade: Grade) -> Sample:
     return Sample(
         sample.problem, sample.index, sample.completion, sample.tokens, sample.finish_reason, grade
     )
-
-
-async def _shielded(request: Awaitable[tuple[Completion, ...]]) -> tuple[Completion, ...]:
-    """Await a request without ever cancelling it: a queued request is let go to its end."""
-    future = asyncio.ensure_future(request)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        raise
 
 
 async def _all_of(jobs: Sequence[Awaitable[None]]) -> None:

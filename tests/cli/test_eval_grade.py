@@ -158,9 +158,11 @@ def test_a_base_model_is_measured_and_the_same_command_continues(
     after = (place / "samples.jsonl").read_bytes()
     assert after.startswith(b"".join(before.splitlines(keepends=True)[:5]))
     assert len(after.splitlines()) == 8
-    other = ot(*command, "--temperature", 1)
-    assert other.code == 1
-    assert "another result" in other.err
+    for more in ((), ("--dry-run",)):  # found before anything is asked
+        other = ot(*command, "--temperature", 1, *more)
+        assert other.code == 1
+        assert "holds an evaluation with another sampling" in other.err
+    assert (place / "samples.jsonl").read_bytes() == after
     listed = ot("runs", "ls", "--json")
     assert [entry["run_id"] for entry in records(listed.out)] == ["it"]
 

@@ -14,7 +14,6 @@ import _signal  # pyright: ignore[reportMissingImports] - signal itself imports 
 import ctypes
 import os
 import struct
-import sys
 
 TYPE_CHECKING = False  # importing it from typing would take 10 ms a test
 if TYPE_CHECKING:
@@ -221,6 +220,5 @@ def _prctl(*arguments: Any) -> None:
 def _call(function: Any, *arguments: Any, about: str = "") -> None:
     if function(*arguments) < 0:
         number = ctypes.get_errno()
-        sys.stderr.write(f"{function.__name__} {about}: {os.strerror(number)}\n")
-        sys.stderr.flush()
+        os.write(2, os.fsencode(f"{function.__name__} {about}: {os.strerror(number)}\n"))
         os._exit(1)
