@@ -184,7 +184,7 @@ def _run(
         }
         if resume is not None:
             return verb.resume_training(resume, config=loaded, **how)
-        return verb.train(loaded, **how)
+        return verb.train(loaded, measure=True, **how)
 
 
 def report_training(

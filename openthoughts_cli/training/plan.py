@@ -14,8 +14,12 @@ from openthoughts_cli.evals.plan import PlannedBenchmark, plan_nll, plan_sampled
 from openthoughts_cli.training.evaluations import EvalSchedule
 from openthoughts_cli.training.prepare import Prepared
 from openthoughts_cli.training.schedule import advised_learning_rate
+from openthoughts_cli.training.speed import Speed
 
 __all__ = ["Plan", "TimedEval", "make_plan"]
+
+_SCORING_SHARE = 0.4
+"""A forward pass alone against one with its backward pass, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,10 @@ class Plan:
     expected_sampled_tokens: int | None = None
     expected_s: float | None = None
     checkpoint_ttl_hours: float | None = None
+    first_on_machine: bool = False
+    """Whether `expected_s` follows from a measurement just now, and not from an earlier run; it then
+    holds no sampling, which takes `most_answers_s` at most."""
+    most_answers_s: float | None = None
     first_step: int = 1
     """Above 1 for a run that goes on; the figures are of the whole run."""
 
@@ -105,6 +113,7 @@ def make_plan(
     tokens_per_answer: Mapping[str, float],
     train_tokens_per_s: float | None,
     seconds_beside_training: float,
+    speed: Speed | None = None,
 ) -> Plan:
     """The plan of a prepared run.
 
@@ -113,6 +122,7 @@ def make_plan(
         price: of the model; None when unknown.
         tokens_per_answer, train_tokens_per_s, seconds_beside_training: what the last runs of the
             model on this engine measured, for the expected figures.
+        speed: what a measurement just now said, where there was no earlier run.
     """
     config = prepared.config
     used = [prepared.training.packed[row] for batch in prepared.batches for row in batch.rows]
@@ -143,11 +153,27 @@ def make_plan(
         expected_sampled_tokens=_expected_tokens(evals, tokens_per_answer),
         expected_s=(
             None
-            if costs_money or train_tokens_per_s is None
+            if costs_money
             else train_tokens / train_tokens_per_s + seconds_beside_training
+            if train_tokens_per_s is not None
+            else (train_tokens + _SCORING_SHARE * _read(evals)) / speed.train_tokens_per_s
+            if speed is not None
+            else None
+        ),
+        first_on_machine=speed is not None,
+        most_answers_s=(
+            sum(item.times * item.each.most_sampled_tokens for item in evals)
+            / speed.sample_tokens_per_s
+            if speed is not None and speed.sample_tokens_per_s
+            else None
         ),
         checkpoint_ttl_hours=config.checkpoint_ttl_hours if costs_money else None,
     )
+
+
+def _read(evals: Sequence[TimedEval]) -> int:
+    """Tokens that evaluations read: held-out rows, prompts."""
+    return sum(item.times * item.each.read_tokens for item in evals)
 
 
 def _expected_tokens(evals: Sequence[TimedEval], means: Mapping[str, float]) -> int | None:

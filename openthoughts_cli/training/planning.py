@@ -18,6 +18,7 @@ from openthoughts_cli.events import Listener, Notice
 from openthoughts_cli.runs.wandb import check_wandb
 from openthoughts_cli.training.plan import Plan, make_plan
 from openthoughts_cli.training.prepare import Prepared, prepare
+from openthoughts_cli.training.speed import measure_speed
 from openthoughts_cli.training.surroundings import Surroundings
 
 __all__ = ["Planned", "plan_run"]
@@ -41,6 +42,7 @@ async def plan_run(
     skip_unavailable: bool,
     refuse_stopped: Callable[[], None],
     listener: Listener,
+    measure: bool = False,
 ) -> Planned:
     """Everything that a run needs, and its plan.
 
@@ -48,6 +50,7 @@ async def plan_run(
         config: with `model` and `engine.kind` resolved.
         skip_unavailable: leave out benchmarks that cannot run here, instead of refusing.
         refuse_stopped: called between the parts; raises to end.
+        measure: on an engine that costs nothing, measure its speed where no earlier run did.
 
     Raises:
         OtError: what makes the run impossible.
@@ -70,6 +73,10 @@ async def plan_run(
             hint="leave max_usd away and confirm with --yes, or choose a model with a price",
         )
     past = surroundings.past(model.name, engine.kind)
+    speed = None
+    if measure and not engine.costs_money and past.train_tokens_per_s is None:
+        speed = await measure_speed(engine, prepared, samples=bool(made), listener=listener)
+        refuse_stopped()
     plan = make_plan(
         prepared,
         engine_kind=engine.kind,
@@ -80,6 +87,7 @@ async def plan_run(
         tokens_per_answer=past.tokens_per_answer,
         train_tokens_per_s=past.train_tokens_per_s,
         seconds_beside_training=past.seconds_beside_training,
+        speed=speed,
     )
     return Planned(prepared, plan, price, made)
 

@@ -106,6 +106,7 @@ def train(
     confirm: Confirm | None = None,
     dry_run: bool = False,
     skip_unavailable: bool = False,
+    measure: bool = False,
     stop: StopRequest | None = None,
     listener: Listener = silent,
 ) -> TrainResult:
@@ -115,13 +116,15 @@ def train(
         confirm: called with the plan before anything is trained or paid; raises to refuse.
         dry_run: make the plan and stop.
         skip_unavailable: leave out benchmarks that cannot run here, instead of refusing.
+        measure: before the first run of a model on this machine, take some seconds to measure how
+            fast it is, for the plan's expected time.
         stop: set `requested` to end at the next step with a checkpoint.
 
     Raises:
         OtError: of the kind that says what is wrong; what was finished is kept.
     """
     stop = stop or StopRequest()
-    job = _Job(config, confirm, dry_run, skip_unavailable, stop, listener)
+    job = _Job(config, confirm, dry_run, skip_unavailable, stop, listener, measure=measure)
     return run_to_end(job.begin(), on_interrupt=stop.request)
 
 
@@ -197,6 +200,8 @@ class _Job:
         stop: StopRequest,
         listener: Listener,
         means: Means | None = None,
+        *,
+        measure: bool = False,
     ) -> None:
         self._config = config
         self._confirm = confirm
@@ -205,6 +210,7 @@ class _Job:
         self._stop = stop
         self._listener = listener
         self._means = means or Means()
+        self._measure = measure
 
     async def begin(self) -> TrainResult:
         """A new run."""
@@ -304,6 +310,7 @@ class _Job:
                 skip_unavailable=self._skip_unavailable,
                 refuse_stopped=self._refuse_stopped,
                 listener=self._listener,
+                measure=self._measure,
             )
 
     async def _attempt(

@@ -80,6 +80,11 @@ def _checkpoints(plan: Plan) -> str:
 def _time(plan: Plan) -> str:
     if plan.expected_s is None:
         return "not known before the first run of this model here; shown after some steps"
+    if plan.first_on_machine:
+        text = f"about {duration(plan.expected_s)}"
+        if plan.most_answers_s is not None:
+            text += f", and at most {duration(plan.most_answers_s)} more for answers"
+        return f"{text}: an estimate from a few seconds' measuring"
     return f"about {duration(plan.expected_s)}, by the last run of this model here"
 
 
