@@ -32,7 +32,7 @@ __all__ = ["HELD_OUT", "make_run", "naive", "our_loop", "evaluate_inline", "some
 
 
 @dataclass(frozen=True, slots=True)
-class _HeldOut:
+class _Row:
     row_id: str
     question_id: str
     question: str = "What is 2 + 2?"
@@ -41,7 +41,7 @@ class _HeldOut:
     domain: str = "math"
 
 
-HELD_OUT = tuple(_HeldOut(f"row-{number}", f"question-{number}") for number in range(32))
+HELD_OUT = tuple(_Row(f"row-{number}", f"question-{number}") for number in range(32))
 
 
 def some_rows(count: int, tokens: int, vocab_size: int = 1000) -> list[Packed]:
@@ -78,13 +78,14 @@ def make_run(
         Batch(tuple(map(int, some)), epoch=config.epochs * (index + 1) / steps)
         for index, some in enumerate(numbers)
     )
+    kept = tuple(_Row(f"kept-{row}", f"question-{row}") for row in range(len(rows)))
     return Prepared(
         config=config,
         subset=cast(Any, None),
         model=model,
         renderer=cast(Any, CharRenderer()),
         max_tokens=model.context_tokens,
-        training=TrainingRows(cast(Any, tuple(range(len(rows)))), tuple(rows)),
+        training=TrainingRows(cast(Any, kept), tuple(rows)),
         held_out=TrainingRows(cast(Any, HELD_OUT), ()),
         batches=batches,
     )
