@@ -90,6 +90,10 @@ class ProcessLauncher:
         ended = "died" if code < 0 else "failed"
         return CellOutcome(ended, _how(code), last_lines=_last_lines(log))
 
+    def pids(self) -> tuple[int, ...]:
+        """The processes that run now."""
+        return tuple(child.pid for child in self._children)
+
     def stop(self) -> None:
         """As the port says."""
         self._stopped = True

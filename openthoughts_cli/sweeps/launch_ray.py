@@ -17,7 +17,13 @@ from urllib.parse import urlsplit
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.engine.meter import Meter
-from openthoughts_cli.errors import BudgetError, MissingExtraError, NetworkError, UsageError
+from openthoughts_cli.errors import (
+    BudgetError,
+    ConflictError,
+    MissingExtraError,
+    NetworkError,
+    UsageError,
+)
 from openthoughts_cli.events import Listener, Notice
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.lock import locked
@@ -72,6 +78,8 @@ class RayLauncher:
                 if upper and config.max_usd is None:
                     config = config.model_copy(update={"max_usd": before + upper})
                 return await self._run(job, config, listener)
+        except ConflictError as error:
+            return CellOutcome.of_error(error)
         finally:
             self._whole.settle(upper, max(spent_usd(job.run) - before, 0.0))
 

@@ -95,7 +95,7 @@ class Planner:
             at_once=cells_at_once(self._config, [cell.config for cell in to_run]),
             retry_failed=self._retry_failed,
             uncommon=_uncommon_ground(cells),
-            spent_usd=sum(spent_usd(cell.run) for cell in cells if not cell.reused),
+            spent_usd=_spent_usd(cells),
         )
 
     def _read_subsets(self, drafted: Drafted) -> None:
@@ -258,6 +258,14 @@ def _only_warnings(listener: Listener, name: str) -> Listener:
             listener(Notice(f"{name}: {event.text}", "warning"))
 
     return hear
+
+
+def _spent_usd(cells: Sequence[PlannedCell]) -> float:
+    """What the sweep's own runs have cost at most, by their logs; these are long, so only of a sweep
+    that may spend more."""
+    if not any(cell.planned is not None and cell.planned.plan.costs_money for cell in cells):
+        return 0.0
+    return sum(spent_usd(cell.run) for cell in cells if not cell.reused)
 
 
 def _uncommon_ground(cells: Sequence[PlannedCell]) -> str | None:
