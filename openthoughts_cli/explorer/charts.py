@@ -14,7 +14,16 @@ from typing import Any
 import altair as alt
 import streamlit as st
 
-__all__ = ["csv_bytes", "grouped_bars", "histogram", "lines", "ranked_bars", "show"]
+__all__ = [
+    "csv_bytes",
+    "grouped_bars",
+    "histogram",
+    "intervals",
+    "lines",
+    "matrix",
+    "ranked_bars",
+    "show",
+]
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -185,6 +194,71 @@ def lines(
     if low is not None and high is not None:
         layers.insert(0, base.mark_area(opacity=0.2).encode(y=f"{low}:Q", y2=f"{high}:Q"))
     return alt.layer(*layers).properties(height=height)
+
+
+def intervals(
+    records: Records,
+    *,
+    label: str,
+    value: str,
+    low: str,
+    high: str,
+    title: str,
+    colour: str | None = None,
+    zero_line: bool = False,
+) -> Any:
+    """A dot and its interval for each label, in the order of the records.
+
+    Args:
+        records: with the keys named by the other arguments; a missing interval is a dot alone.
+        title: what the values are, with their unit.
+        colour: the key by which the dots are coloured.
+        zero_line: draw a line at 0, for differences.
+    """
+    base = alt.Chart(alt.Data(values=[dict(record) for record in records])).encode(
+        y=alt.Y(
+            f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, labelOverlap=False)
+        )
+    )
+    if colour is not None:
+        base = base.encode(color=alt.Color(f"{colour}:N", title=None, legend=_legend()))
+    scale = alt.Scale(zero=zero_line)
+    bar = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X(f"{low}:Q", title=title, scale=scale, axis=_axis()), x2=f"{high}:Q"
+    )
+    tooltip = [f"{label}:N", *(alt.Tooltip(f"{key}:Q", format=".4g") for key in (value, low, high))]
+    dot = base.mark_point(filled=True, size=70).encode(
+        x=alt.X(f"{value}:Q", title=title, scale=scale, axis=_axis()), tooltip=tooltip
+    )
+    layers: list[Any] = [bar, dot]
+    if zero_line:
+        zero = alt.Chart(alt.Data(values=[{"zero": 0}]))
+        layers.insert(0, zero.mark_rule(strokeDash=[4, 4], opacity=0.6).encode(x="zero:Q"))
+    return alt.layer(*layers).properties(height=28 * len(records) + 80)
+
+
+def matrix(records: Records, *, row: str, column: str, value: str, text: str, title: str) -> Any:
+    """A square of cells, coloured by `value` (0 to 1, dark for small), with `text` in each."""
+    base = alt.Chart(alt.Data(values=[dict(record) for record in records])).encode(
+        x=alt.X(
+            f"{column}:N", sort=None, title=None, axis=alt.Axis(labelAngle=-40, labelLimit=160)
+        ),
+        y=alt.Y(f"{row}:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
+        tooltip=[
+            f"{row}:N",
+            f"{column}:N",
+            alt.Tooltip(f"{value}:Q", title=title, format=".3f"),
+            f"{text}:N",
+        ],
+    )
+    scale = alt.Scale(domain=[0, 0.05, 1], range=["#2da44e", "#9bd5ac", "#8b949e33"])
+    cells = base.mark_rect().encode(
+        color=alt.Color(f"{value}:Q", title=title, scale=scale, legend=alt.Legend(orient="bottom"))
+    )
+    size = 46 * len({record[row] for record in records}) + 120
+    return alt.layer(cells, base.mark_text(fontSize=11).encode(text=f"{text}:N")).properties(
+        height=size
+    )
 
 
 def _axis() -> alt.Axis:

@@ -12,7 +12,7 @@ from openthoughts_cli.sweeps.max_test import ALPHA
 from openthoughts_cli.sweeps.metric import Metric
 from openthoughts_cli.sweeps.results import HELD_OUT_RULE, At, CellResult
 
-__all__ = ["Entry", "Leaderboard", "Versus"]
+__all__ = ["Entry", "Leaderboard", "Pairs", "Versus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,18 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Pairs:
+    """Every ranked recipe against every other, in the order of the ranking.
+
+    `difference[i][j]` is recipe j minus recipe i; `p_value[i][j]` is adjusted for all pairs.
+    """
+
+    recipes: tuple[str, ...]
+    difference: tuple[tuple[float, ...], ...]
+    p_value: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Leaderboard:
     """The ranking of a sweep by one metric; entries best first, those without a rank last.
 
@@ -104,6 +116,7 @@ class Leaderboard:
     winner: str | None
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    pairs: Pairs | None = None
 
     def as_record(self) -> dict[str, Any]:
         """As JSON."""

@@ -16,8 +16,8 @@ from openthoughts_cli.errors import NotFoundError, UsageError
 from openthoughts_cli.sweeps.effects import main_effects
 from openthoughts_cli.sweeps.ground import Ground, common_ground
 from openthoughts_cli.sweeps.layout import Sweep
-from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard, Versus
-from openthoughts_cli.sweeps.max_test import ALPHA, max_test, rank_ranges
+from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard, Pairs, Versus
+from openthoughts_cli.sweeps.max_test import ALPHA, MaxTest, max_test, rank_ranges
 from openthoughts_cli.sweeps.metric import Metric, parse_metric
 from openthoughts_cli.sweeps.results import At, CellResult, measured, read_cell
 from openthoughts_cli.sweeps.seeds import (
@@ -139,7 +139,15 @@ def _ranked(
         else None,
         notes=_notes(metric, at, ground, table, test.draws),
         warnings=tuple(warnings),
+        pairs=_pairs([chosen[i].recipe for i in order], order, test),
     )
+
+
+def _pairs(recipes: Sequence[str], order: Sequence[int], test: MaxTest) -> Pairs:
+    def ordered(values: FloatArray) -> tuple[tuple[float, ...], ...]:
+        return tuple(tuple(float(values[i, j]) for j in order) for i in order)
+
+    return Pairs(tuple(recipes), ordered(test.difference), ordered(test.p_value))
 
 
 def _table(chosen: Sequence[Entry], ground: Ground, metric: Metric) -> _Table:
