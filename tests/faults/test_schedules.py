@@ -5,7 +5,7 @@ A few schedules in `make test`; `make soak` (`OT_TEST_SOAK=10`) runs 200 and pri
 
 from __future__ import annotations
 
-import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+import certifi
 import pytest
 
 from tests.doubles.chat_models import chatml_folder
@@ -26,10 +27,10 @@ from tests.faults.trial import (
     disturbed_run,
     open_server,
 )
+from tests.tools.tally import SOAK, tally
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-SOAK = int(os.environ.get("OT_TEST_SOAK", "1"))
 # Between them: five of the endings, and all but two kinds of passing faults.
 FEW = (8, 12, 70, 73, 115, 184)
 SEEDS: Sequence[int] = FEW if SOAK == 1 else range(20 * SOAK)
@@ -40,6 +41,10 @@ AT_ONCE = 6 if SOAK == 1 else 24
 def model(ot: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """A model's name, with a subset `small` that is cut for it."""
     monkeypatch.setenv("TINKER_API_KEY", KEY)
+    # Every client loads the trusted certificates, which takes longer than a step: one will do here.
+    first = Path(certifi.where()).read_text(encoding="utf-8").split("-----END CERTIFICATE-----")[0]
+    (tmp_path / "one.pem").write_text(f"{first}-----END CERTIFICATE-----\n", encoding="utf-8")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "one.pem"))
     folder = tmp_path / "tiny-model"
     folder.mkdir()
     chatml_folder(folder)
@@ -86,14 +91,18 @@ def test_runs_end_as_if_nothing_had_happened(model: str) -> None:
             assert trial.outcome == whole
             injected.update(server.injected)
             attempts[trial.attempts] += 1
-            if SOAK > 1:
-                print(f"{sum(attempts.values())}: seed {seed}, {server.injected.total()} faults")
+            _tell(f"seed {seed}: {server.injected.total()} faults, {trial.attempts} attempts")
             return trial
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         running = {seed: pool.submit(one, seed) for seed in SEEDS}
     lost = {seed: repr(trial.exception()) for seed, trial in running.items() if trial.exception()}
-    report(injected, attempts, lost, time.monotonic() - began)
+    tally("fault schedules", len(SEEDS))
+    for kind, count in injected.items():
+        tally(f"faults: {kind.replace('ending', 'without end')}", count)
+    tally("disturbed runs equal to the undisturbed one", len(SEEDS) - len(lost))
+    tally("lost", len(lost))
+    _tell(report(injected, attempts, lost, time.monotonic() - began))
     assert lost == {}
     if SOAK > 1:
         assert set(get_args(Fault)) <= set(injected)
@@ -102,8 +111,18 @@ def test_runs_end_as_if_nothing_had_happened(model: str) -> None:
 
 def report(
     injected: Counter[str], attempts: Counter[int], lost: dict[int, str], seconds: float
-) -> None:
-    print(f"\n{len(SEEDS)} schedules in {seconds:.0f} s, {len(SEEDS) - len(lost)} runs equal")
-    print(f"{injected.total()} faults: {dict(sorted(injected.items()))}")
-    print(f"runs by their number of attempts: {dict(sorted(attempts.items()))}")
-    print(f"lost: {len(lost)} {lost or ''}")
+) -> str:
+    return "\n".join(
+        [
+            f"{len(SEEDS)} schedules in {seconds:.0f} s, {len(SEEDS) - len(lost)} runs equal",
+            f"{injected.total()} faults: {dict(sorted(injected.items()))}",
+            f"runs by their number of attempts: {dict(sorted(attempts.items()))}",
+            f"lost: {len(lost)} {lost or ''}",
+        ]
+    )
+
+
+def _tell(text: str) -> None:
+    """Say it at once, past the capture: a soak is long."""
+    if SOAK > 1:
+        print(text, file=sys.__stdout__, flush=True)
