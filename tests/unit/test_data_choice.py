@@ -231,31 +231,33 @@ def test_mixtures_nest_and_agree_too(
             assert max(Counter(row.question_id for row in large).values(), default=0) <= cap
 
 
-def _three(folder: Path) -> Corpus:
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """400 rows of each of three sources, in three files."""
     rows = [
         row
         for source, domain in DOMAIN.items()
         for row in many(400, answers=4, source=source, domain=domain)
     ]
-    return _in_files(folder, rows, 3)
+    return _in_files(tmp_path_factory.mktemp("three"), rows, 3)
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100, 333])
-def test_shares_of_rows_are_exact(tmp_path: Path, limit: int) -> None:
+def test_shares_of_rows_are_exact(three: Corpus, limit: int) -> None:
     mix = ((MATH, 0.5), (CODE, 0.2), (PHYSICS, 0.3))
     wanted = Criteria(sources=frozenset(DOMAIN), limit=limit, mix=mix)
-    counts = Counter(row.source for row in _rows(_choose(_three(tmp_path), wanted)))
+    counts = Counter(row.source for row in _rows(_choose(three, wanted)))
     for source, share in mix:
         assert abs(counts[source] - share * limit) < 1
     assert sum(counts.values()) == limit
 
 
-def test_shares_of_tokens_are_met_within_a_row(tmp_path: Path) -> None:
+def test_shares_of_tokens_are_met_within_a_row(three: Corpus) -> None:
     mix = ((MATH, 0.75), (PHYSICS, 0.25))
     wanted = Criteria(
         sources=frozenset([MATH, PHYSICS]), limit=300, mix=mix, mix_by_tokens=True, order="random"
     )
-    rows = _rows(_choose(_three(tmp_path), wanted))
+    rows = _rows(_choose(three, wanted))
     tokens = Counter[str]()
     for row in rows:
         tokens[row.source] += row.tokens
@@ -265,7 +267,7 @@ def test_shares_of_tokens_are_met_within_a_row(tmp_path: Path) -> None:
         assert abs(tokens[source] - share * sum(tokens.values())) <= longest
 
 
-def test_questions_are_shared_out_with_their_answers(tmp_path: Path) -> None:
+def test_questions_are_shared_out_with_their_answers(three: Corpus) -> None:
     wanted = Criteria(
         sources=frozenset([MATH, PHYSICS]),
         limit=20,
@@ -273,7 +275,7 @@ def test_questions_are_shared_out_with_their_answers(tmp_path: Path) -> None:
         mix=((MATH, 1.0), (PHYSICS, 1.0)),
         answers_per_question=3,
     )
-    rows = _rows(_choose(_three(tmp_path), wanted))
+    rows = _rows(_choose(three, wanted))
     questions = Counter((row.source, row.question_id) for row in rows)
     assert Counter(source for source, _ in questions) == {MATH: 10, PHYSICS: 10}
     assert set(questions.values()) == {3}
