@@ -70,7 +70,8 @@ def checkpoint_words(best: Best) -> str:
     """`final, 1.0813`: the checkpoint and its held-out NLL."""
     if best.name == "final":
         return f"final, {best.nll:.4f}"
-    return f"step {best.step} ({best.name or 'not kept'}), {best.nll:.4f}"
+    kept = "" if best.name is not None else " (not kept)"
+    return f"step {best.step}{kept}, {best.nll:.4f}"
 
 
 def time_words(seconds: float) -> str:

@@ -12,14 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openthoughts_cli.errors import NotFoundError, UsageError
+from openthoughts_cli.errors import DataError, NotFoundError, UsageError
+from openthoughts_cli.evals.benchmark import Grade
+from openthoughts_cli.evals.records import EvalDirectory, Sample
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
 from openthoughts_cli.store import append_line, read_lines
 from openthoughts_cli.sweeps.curves import read_curves
 from openthoughts_cli.sweeps.layout import load_sweep
 from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard
-from openthoughts_cli.sweeps.metric import Metric, parse_metric
+from openthoughts_cli.sweeps.metric import Metric, parse_metric, problem_scores
 from openthoughts_cli.sweeps.rank import rank_sweep
 from tests.doubles.finished_sweep import FinishedSweep
 
@@ -344,3 +346,41 @@ def test_a_curve_keeps_its_ends_when_thinned(tmp_path: Path) -> None:
     assert len(points) == 40
     assert (points[0], points[-1]) == ((1.0, 1.5), (499.0, 499.5))
     assert not read_curves(tmp_path / "missing.jsonl", []).loss.points()
+
+
+def test_each_metric_is_worked_out_from_the_answers(tmp_path: Path) -> None:
+    files = EvalDirectory(tmp_path)
+    right = {"a": [True, True, False, False], "b": [False, False, False, True]}
+    problems: list[dict[str, Any]] = []
+    for problem, answers in right.items():
+        for index, correct in enumerate(answers):
+            grade = Grade("1" if correct else f"wrong {index}", correct, "verdict")
+            files.append_sample(Sample(problem, index, "text", 5, "stop", grade), seed=0)
+        count = sum(answers)
+        problems.append({"id": problem, "answers": 4, "correct": count, "truncated": 1})
+    files.write_scores({"benchmark": "x", "step": 1, "metrics": {}, "problems": problems})
+
+    def scores(name: str) -> dict[str, float]:
+        return dict(problem_scores(tmp_path, Metric("x", name)).totals)
+
+    assert scores("mean@1") == {"a": 0.5, "b": 0.25}
+    assert scores("pass@2") == {"a": pytest.approx(5 / 6), "b": 0.5}
+    assert scores("maj@4") == {"a": 1.0, "b": 0.0}  # of equally frequent answers the first
+    assert scores("truncated") == {"a": 0.25, "b": 0.25}
+    with pytest.raises(DataError, match="no problem with a pass@5"):
+        scores("pass@5")
+
+
+def test_nll_is_split_into_thinking_and_answer(tmp_path: Path) -> None:
+    files = EvalDirectory(tmp_path)
+    row = {"question_id": "q", "nats": 9.0, "tokens": 6, "bytes": 18}
+    split = {"thinking_nats": 6.0, "thinking_tokens": 3}
+    append_line(files.rows_path, {"row_id": "r", **row, **split})
+    whole = {"thinking_nats": None, "thinking_tokens": 0}
+    append_line(files.rows_path, {"row_id": "s", **row, **whole})
+    files.write_scores({"benchmark": "nll", "step": 1, "metrics": {}})
+    found = {
+        name: problem_scores(tmp_path, Metric("nll", name)).score
+        for name in ("mean", "per_byte", "thinking", "answer")
+    }
+    assert found == {"mean": 1.5, "per_byte": 0.5, "thinking": 2.0, "answer": 1.0}
