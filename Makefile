@@ -14,7 +14,7 @@ SOAKED ?= tests/e2e/test_kills.py tests/hostile/test_subset_kills.py tests/hosti
   tests/fuzz tests/faults tests/hostile/test_isolation.py tests/hostile/test_exhaustion.py tests/hostile/test_verdicts.py
 
 .DEFAULT_GOAL := help
-.PHONY: coverage test-wheel test-versions help install quickstart test test-fast ci audit soak lint fmt type docs bench clean
+.PHONY: coverage test-wheel test-versions test-tinker help install quickstart test test-fast ci audit soak lint fmt type docs bench clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ test-wheel: ## the wheel with its dependencies from the registry, in a new envir
 test-versions: ## the core on Python 3.12 and 3.13, and with the oldest versions allowed (needs uv from PyPI)
 	.ci/versions 3.12 3.13 lowest
 
+test-tinker: $(STAMP) ## Tinker's tests with the lowest and, when it differs, the newest tinker
+	$(BIN)/python -m tests.tinker_versions
+
 bench: $(STAMP) ## the quick benchmarks (the others: benchmarks/README.md)
 	$(BIN)/python benchmarks/cli.py
 
@@ -70,7 +73,7 @@ audit: $(STAMP) ## dependencies: conflicts, and known vulnerabilities where the 
 
 soak: $(STAMP) ## kills, full disks, faults, bad input: SOAK (10) times as many, counted; not in CI
 	@rm -f .soak.jsonl
-	OT_TEST_SOAK=$(SOAK) OT_SOAK_REPORT=$(CURDIR)/.soak.jsonl $(BIN)/python -m pytest --timeout 0 -s $(SOAKED); \
+	OT_TEST_SOAK=$(SOAK) SOAK_REPORT=$(CURDIR)/.soak.jsonl $(BIN)/python -m pytest --timeout 0 -s $(SOAKED); \
 	  code=$$?; $(BIN)/python -m tests.tools.tally .soak.jsonl && exit $$code
 
 clean: ## remove .venv and caches

@@ -116,11 +116,18 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a JSONL file, oldest first; torn or foreign lines are left out.
 
     A file that does not exist has no lines.
+
+    Raises:
+        StorageError: it cannot be read.
     """
-    if not path.exists():
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
     records: list[dict[str, Any]] = []
-    for raw in path.read_bytes().splitlines():
+    for raw in data.splitlines():
         try:
             record = _parsed(raw)
         except (ValueError, RecursionError):  # the latter: "[[[[[..." of thousands

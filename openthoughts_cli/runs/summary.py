@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from openthoughts_cli.errors import DataError
+from openthoughts_cli.errors import OtError
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, how_it_ended, step_metrics
 
 __all__ = ["EvalSummary", "RunSummary", "summarise"]
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,21 @@ class RunSummary:
 
 def summarise(run: RunDirectory) -> RunSummary:
     """The summary of a run, whatever state its files are in."""
-    problem = ""
-    try:
-        config, record = run.read_config(), run.read_record()
-    except DataError as error:
-        config, record, problem = {}, {}, error.message
-    steps = step_metrics(run)
-    status, reason = how_it_ended(run)
+    problems: list[str] = []
+
+    def tried(read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except OtError as error:
+            problems.append(error.message)
+            return otherwise
+
+    nothing: dict[str, Any] = {}
+    config, record = tried(lambda: (run.read_config(), run.read_record()), (nothing, nothing))
+    steps = tried(lambda: step_metrics(run), [])
+    status, reason = tried(lambda: how_it_ended(run), ("unfinished", ""))
+    scores_of = tried(lambda: eval_metrics(run), {})
+    checkpoints = tried(run.checkpoints, [])
     return RunSummary(
         run_id=run.run_id,
         path=str(run.path),
@@ -80,10 +92,10 @@ def summarise(run: RunDirectory) -> RunSummary:
                 last=scores[-1][1],
                 times=len(scores),
             )
-            for name, scores in eval_metrics(run).items()
+            for name, scores in scores_of.items()
         ),
-        checkpoints=len(run.checkpoints()),
-        problem=problem,
+        checkpoints=len(checkpoints),
+        problem=problems[0] if problems else "",
         reason=reason,
     )
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from openthoughts_cli.evals.records import EvalDirectory
 from openthoughts_cli.runs.layout import RunDirectory
 from tests.fuzz.conftest import Home
-from tests.fuzz.support import SCRIPT, fuzz, run_ot, scratch, spoil
+from tests.fuzz.support import SCRIPT, fuzz, only_ot_errors, run_ot, scratch, spoil
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("fuzz")]
 
@@ -57,8 +57,10 @@ def test_every_reader_of_a_run_accepts_or_refuses_it(home: Home, seed: int) -> N
             assert said.code in (0, 1, 2), (spoilt, said.err)
         found = RunDirectory(run)
         for place in (run / "evals").glob("*/step-*"):
-            EvalDirectory(place).samples()
-        assert all(isinstance(entry.batch, int) for entry in found.checkpoints())
+            with only_ot_errors("answers of a run"):
+                EvalDirectory(place).samples()
+        with only_ot_errors("checkpoints of a run"):
+            assert all(isinstance(entry.batch, int) for entry in found.checkpoints())
 
 
 @fuzz(5)
@@ -89,7 +91,7 @@ def test_a_spoilt_run_goes_on_or_is_refused(
         monkeypatch.setenv("OT_SUBSETS", str(home.path / "subsets"))
         for command in (("train", "--resume", run, "--yes"), ("runs", "sync", run)):
             said = run_ot("runs to resume", *command, cache=home.cache)
-            assert said.code in (0, 1, 2), said.err
+            assert said.code in (0, 1, 2, 3), said.err  # 3: an evaluation's record is damaged
 
 
 @fuzz(5)

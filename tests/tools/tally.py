@@ -1,6 +1,6 @@
 """Counts of what the soak tests did, over all their processes, and the report that adds them up.
 
-A test calls `tally("kills of ot train")`; where `$OT_SOAK_REPORT` names a file, the counts of each
+A test calls `tally("kills of ot train")`; where `$SOAK_REPORT` names a file, the counts of each
 process are appended to it as it ends. `python -m tests.tools.tally FILE` prints the sums.
 """
 
@@ -27,7 +27,7 @@ def tally(kind: str, count: int = 1) -> None:
 
 
 def _write() -> None:
-    if (place := os.environ.get("OT_SOAK_REPORT")) and _counts:
+    if (place := os.environ.get("SOAK_REPORT")) and _counts:
         with Path(place).open("a", encoding="utf-8") as file:
             file.write(json.dumps(_counts) + "\n")
     _counts.clear()

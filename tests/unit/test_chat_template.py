@@ -9,6 +9,7 @@ import pytest
 
 from openthoughts_cli.chat.renderer import load_renderer
 from openthoughts_cli.chat.template import PINNED_DATE, ChatTemplate
+from openthoughts_cli.errors import ModelError
 from tests.doubles.chat_models import TEMPLATES, chatml_folder, llama3_folder
 
 QUESTIONS = [
@@ -87,3 +88,21 @@ def test_after_answer_is_what_follows_the_assistant_text() -> None:
     assert after("{% for m in messages %}{{ m.content }}<end>\n{% endfor %}!") == "<end>\n!"
     assert after("{{ messages[0].content }}") is None
     assert after("{{ raise_exception('one turn only') }}") is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 1 // 0 }}",
+        "{% for i in range(10 ** 9) %}{{ i }}{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ messages.append(1) }}",
+        "{{ cycler.__init__.__globals__.os.system('touch /tmp/ot-was-here') }}",
+        "{% include '/etc/passwd' %}",
+    ],
+)
+def test_a_template_made_to_hurt_is_refused(source: str) -> None:
+    with pytest.raises(ModelError):
+        ChatTemplate(source, {}, model="m").prompt("hello")
+    assert not Path("/tmp/ot-was-here").exists()
