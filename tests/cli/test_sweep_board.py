@@ -60,7 +60,9 @@ def test_markdown_takes_text_as_text(ot: Ot, sweep: FinishedSweep) -> None:
     assert done.out.startswith("## rates\n")
     assert "source=math\\|1" in done.out
     assert "<b>" not in done.out.replace("\\<b\\>", "")
-    widths = {line.replace("\\|", "").count("|") for line in done.out.splitlines() if line.startswith("|")}
+    widths = {
+        line.replace("\\|", "").count("|") for line in done.out.splitlines() if line.startswith("|")
+    }
     assert widths == {7, 8}  # ranking and effects have 6 columns, cost has 7
 
 
@@ -97,3 +99,16 @@ def test_a_run_is_still_shown_and_has_no_ranking(ot: Ot, sweep: FinishedSweep) -
     done = ot("runs", "show", run, "--metric", "nll")
     assert (done.code, done.out) == (2, "")
     assert "--metric ranks a sweep" in done.err
+
+
+def test_a_page_about_a_sweep(ot: Ot, sweep: FinishedSweep, tmp_path: Path) -> None:
+    done = ot("report", "rates", "--metric", "nll", "--json")
+    assert done.code == 0, done.err
+    page = Path(json.loads(done.out)["page"])
+    assert page == tmp_path / "sweeps" / "rates" / "report.html"
+    assert "Ranking by eval/nll/mean" in page.read_text()
+    other = tmp_path / "elsewhere.html"
+    assert ot("report", "rates", "-o", other).out == f"{other}\n"
+    run = sweep.run(sweep.entries[0]).run_id
+    refused = ot("report", run, "--metric", "nll")
+    assert (refused.code, refused.out) == (2, "")
