@@ -42,6 +42,8 @@ def judge(sandbox: Sandbox) -> Judge:
         "print(sum(map(int, open(0).read().split())))\nquit()",
         "print(f'{sum(map(int, input().split()))}.0')",
         "import os\nos.write(1, str(sum(map(int, input().split()))).encode())",
+        "import sys\nsys.stdout.buffer.write(b'%d' % sum(map(int, input().split())))",
+        "n = 0\ndef add(x):\n    global n\n    n += x\nfor x in input().split(): add(int(x))\nprint(n)",
         "def main():\n    print(sum(map(int, input().split())))\nif __name__ == '__main__':\n    main()\nx = 1",
         "from __future__ import annotations\nprint(sum(map(int, input().split())))\nsys.exit(1)",
         "print(reduce(lambda a, b: a + b, map(int, stdin.read().split())))",
