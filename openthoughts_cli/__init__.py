@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from openthoughts_cli.report.page import write_run_page
     from openthoughts_cli.runs.layout import find_run, list_runs
     from openthoughts_cli.sweeps.layout import load_sweep
+    from openthoughts_cli.sweeps.page import write_sweep_page
+    from openthoughts_cli.sweeps.rank import rank_sweep
     from openthoughts_cli.sweeps.verb import run_sweep
     from openthoughts_cli.training.verb import train
 
@@ -52,12 +54,14 @@ _HOMES = {
     "load_sweep": "openthoughts_cli.sweeps.layout:load_sweep",
     "push_subset": "openthoughts_cli.data.push:push_subset",
     "push_weights": "openthoughts_cli.export.push:push_weights",
+    "rank_sweep": "openthoughts_cli.sweeps.rank:rank_sweep",
     "regrade_run": "openthoughts_cli.evals.regrade:regrade_run",
     "run_eval": "openthoughts_cli.evals.verb:run_eval",
     "run_quickstart": "openthoughts_cli.quickstart:quickstart",
     "run_sweep": "openthoughts_cli.sweeps.verb:run_sweep",
     "train": "openthoughts_cli.training.verb:train",
     "write_run_page": "openthoughts_cli.report.page:write_run_page",
+    "write_sweep_page": "openthoughts_cli.sweeps.page:write_sweep_page",
 }
 
 __all__ = [
@@ -76,12 +80,14 @@ __all__ = [
     "load_sweep",
     "push_subset",
     "push_weights",
+    "rank_sweep",
     "regrade_run",
     "run_eval",
     "run_quickstart",
     "run_sweep",
     "train",
     "write_run_page",
+    "write_sweep_page",
 ]
 
 
