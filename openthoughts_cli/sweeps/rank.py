@@ -258,6 +258,7 @@ def _notes(metric: Metric, at: At, ground: Ground, table: _Table, draws: int) ->
         pairs = len(table.recipes) * (len(table.recipes) - 1) // 2
         notes.append(
             f"Ranks are ranges: recipes that cannot be told apart at {ALPHA:.0%} in all {pairs:,} "
-            f"pairs together (max-statistic permutation test, {draws:,} draws) are ties."
+            f"pairs together (max-statistic permutation test, {draws:,} draws) are ties. p is adjusted "
+            "in the same way; each interval is of its own difference alone."
         )
     return tuple(notes)
