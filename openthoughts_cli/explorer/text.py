@@ -31,6 +31,9 @@ _INLINE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _SPECIAL = re.compile(r"[<>\[\]&$\\`|]|!(?=\[)|:(?=\w|\[)|(?<=\w)@(?=\w)")
+_ADDRESS = re.compile(r"\b(?:https?|ftp|mailto|www)(?=[:.])", re.IGNORECASE)
+_JOINER = "\u2060"
+"""Nothing to see, but a bare address with it is no link: nobody clicks into a page that a row names."""
 _TABLE_LINE = re.compile(r"^\s*\|.*\|\s*$")
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _KEPT = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
@@ -83,7 +86,8 @@ def _prose(text: str) -> str:
         return f"{_OPEN}{len(kept) - 1}{_CLOSE}"
 
     # Code and LaTeX stand aside while the rest is made plain, so that lines stay whole.
-    return _plain(_INLINE.sub(keep, text), kept)
+    held = _INLINE.sub(keep, text)
+    return _plain(_ADDRESS.sub(lambda found: found[0] + _JOINER, held), kept)
 
 
 def _inline(match: re.Match[str]) -> str:
@@ -150,7 +154,7 @@ def _escaped(match: re.Match[str]) -> str:
     if found == ">":
         return "&gt;"
     if found == "@":
-        return "&#64;"
+        return f"@{_JOINER}"
     return f"\\{found}"
 
 

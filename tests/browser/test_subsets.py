@@ -19,7 +19,7 @@ def test_a_filter_becomes_a_subset_with_a_loss_mask(app: App, look: Opens) -> No
     page.wait_for_url("**/save?**closed=yes**")
     seen.settle()
     assert "--closed" in seen.text and "closed: true" in seen.text
-    page.get_by_label("Name").fill("from-the-browser")
+    page.get_by_role("textbox", name="Name").fill("from-the-browser")
     page.keyboard.press("Enter")
     seen.settle()
     seen.shot("save")

@@ -64,6 +64,15 @@ def test_streamlits_own_directives_are_plain_characters() -> None:
     assert ":material" not in to_markdown(":material/home:").replace("\\:material", "")
 
 
+def test_a_bare_address_is_no_link() -> None:
+    made = to_markdown(
+        "see http://evil.invalid/x, www.evil.invalid, a@evil.invalid and `http://x.y`"
+    )
+    bare = re.sub("`[^`]*`", "", made)
+    assert not re.search(r"https?://|www\.|\w@\w", bare)
+    assert "`http://x.y`" in made and made.replace("\u2060", "").startswith("see http")
+
+
 def test_latex_in_all_spellings_is_latex() -> None:
     assert to_markdown("a \\(x^2\\) b") == "a $x^2$ b"
     assert "\n$$\nx = 1\n$$\n" in to_markdown("a \\[ x = 1 \\] b")

@@ -1,7 +1,7 @@
-"""The page "Answers"."""
+"""The page "Answers": every answer of an evaluation, two sides of a comparison."""
 
 from __future__ import annotations
 
-import streamlit as st
+from openthoughts_cli.explorer.answers import show
 
-st.title("Answers")
+show()

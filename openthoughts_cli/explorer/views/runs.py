@@ -1,7 +1,7 @@
-"""The page "Runs"."""
+"""The page "Runs": all runs in a table, curves over one another, settings that differ."""
 
 from __future__ import annotations
 
-import streamlit as st
+from openthoughts_cli.explorer.runs import show
 
-st.title("Runs")
+show()

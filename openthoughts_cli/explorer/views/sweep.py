@@ -1,7 +1,7 @@
-"""The page "Sweep"."""
+"""The page "Sweep": the ranking with its intervals, effects, every pair, every cell."""
 
 from __future__ import annotations
 
-import streamlit as st
+from openthoughts_cli.explorer.sweep import show
 
-st.title("Sweep")
+show()

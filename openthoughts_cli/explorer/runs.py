@@ -1,0 +1,309 @@
+"""What the page "Runs" draws: all runs in a table, those chosen as curves over one another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from openthoughts_cli.errors import OtError
+from openthoughts_cli.evals.run_curves import AXES, TRAIN_LOSS, Axis, curve, curve_names
+from openthoughts_cli.evals.versus import differences_of
+from openthoughts_cli.explorer import charts, state
+from openthoughts_cli.explorer.frame import empty, errors_shown, page_path
+from openthoughts_cli.explorer.settings import Settings
+from openthoughts_cli.explorer.text import one_line, to_markdown
+from openthoughts_cli.runs.browse import RunRow, RunTable
+from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.sweeps.states import state_of
+
+__all__ = ["show"]
+
+_MOST_CURVES = 12
+_FRESH_S = 3.0
+_LABELS = ("run_name", "name", "output_dir")
+
+
+def show() -> None:
+    """Draw the page."""
+    settings = Settings.from_environ()
+    if settings.public:
+        st.info("This app is public: runs are not shown.", icon=":material/lock:")
+        return
+    rows = _rows_with_target(settings)
+    if not rows:
+        st.title("Runs", anchor=False)
+        empty(
+            "There is no run yet. Train one, or a whole recipe in a few minutes:", "ot quickstart"
+        )
+        return
+    state.recall("runs")
+    ids = [row.summary.run_id for row in rows]
+    first = [settings.target] if settings.target_kind == "run" else ids[:1]
+    wanted = state.read_many("run", among=ids) or [Path(name).name for name in first]
+    state.begin("runs", {"runs_chosen": [name for name in wanted if name in ids]})
+    with errors_shown():
+        found = _table(rows)
+        chosen: list[str] = st.multiselect(
+            "Runs to look at",
+            ids,
+            key="runs_chosen",
+            max_selections=_MOST_CURVES,
+            help="Curves are drawn over one another; of two or more the settings are compared.",
+        )
+        state.finish("runs", run=chosen)
+        by_id = {row.summary.run_id: row for row in [*rows, *found]}
+        shown = [by_id[name] for name in chosen if name in by_id]
+        if shown:
+            _chosen(shown)
+
+
+@st.cache_resource(max_entries=4)
+def _run_table(root: str) -> RunTable:
+    return RunTable(Path(root))
+
+
+def _rows_with_target(settings: Settings) -> list[RunRow]:
+    """The runs under the root, and the one given on the command line wherever it is."""
+    rows = _run_table(str(settings.runs_root)).rows()
+    if settings.target_kind != "run":
+        return rows
+    place = settings.place_of("run", settings.target)
+    if place.parent.resolve() == settings.runs_root.resolve():
+        return rows
+    return [r for r in _run_table(str(place.parent)).rows() if r.directory.path == place] + rows
+
+
+def _table(rows: Sequence[RunRow]) -> Sequence[RunRow]:
+    left, right = st.columns([3, 1])
+    words = left.text_input("Find", key="runs_find", placeholder="run, model, subset or status")
+    statuses = sorted({row.summary.status for row in rows})
+    status = right.selectbox("Status", ["any", *statuses], key="runs_status")
+    found = [
+        row
+        for row in rows
+        if status in ("any", row.summary.status)
+        and all(word in _searched(row) for word in words.lower().split())
+    ]
+    st.caption(f"{len(found):,} of {len(rows):,} runs, the newest first")
+    event: Any = st.dataframe(
+        [_cells(row) for row in found[:2_000]],
+        hide_index=True,
+        width="stretch",
+        height=min(38 * len(found) + 40, 330),
+        on_select="rerun",
+        selection_mode="multi-row",
+        key="runs_table",
+        column_config={
+            "cost at most": st.column_config.NumberColumn(format="dollar"),
+            "tokens": st.column_config.NumberColumn(format="localized"),
+            "progress": st.column_config.ProgressColumn(
+                min_value=0.0, max_value=1.0, format="percent"
+            ),
+        },
+    )
+    picked = [found[i].summary.run_id for i in event["selection"]["rows"] if i < len(found)]
+    if picked:
+        st.button(
+            f"Look at the {len(picked)} marked",
+            icon=":material/show_chart:",
+            on_click=_look_at,
+            args=(picked,),
+        )
+    return found
+
+
+def _look_at(picked: list[str]) -> None:
+    st.session_state["runs_chosen"] = picked[:_MOST_CURVES]
+
+
+def _searched(row: RunRow) -> str:
+    summary = row.summary
+    return f"{summary.run_id} {summary.model} {summary.subset} {summary.status}".lower()
+
+
+def _cells(row: RunRow) -> dict[str, Any]:
+    summary = row.summary
+    scores = {
+        f"{item.benchmark} {metric}": item.last.get(metric)
+        for item in summary.evals
+        for metric in ("mean@1", "mean")
+        if metric in item.last
+    }
+    return {
+        "run": summary.run_id,
+        "status": "damaged" if summary.problem else summary.status,
+        "progress": summary.steps_done / summary.total_steps if summary.total_steps else None,
+        "steps": summary.steps_done,
+        "model": Path(summary.model).name if summary.model.startswith("/") else summary.model,
+        "subset": Path(summary.subset).name,
+        "train loss": summary.last_loss,
+        "scores": ", ".join(
+            f"{name} {value:.4g}" for name, value in scores.items() if value is not None
+        ),
+        "tokens": summary.train_tokens,
+        "cost at most": row.spent_usd or None,
+        "begun": summary.created[:19].replace("T", " "),
+    }
+
+
+def _chosen(rows: Sequence[RunRow]) -> None:
+    for row in rows:
+        _headline(row)
+    goes_on = any(state_of(row.directory) == "running" for row in rows)
+    directories = tuple(row.directory for row in rows)
+    if goes_on:
+        st.caption(
+            f":material/bolt: A run goes on; its curves are read anew every {_FRESH_S:.0f} s."
+        )
+        st.fragment(_curves, run_every=_FRESH_S)(directories)
+    else:
+        _curves(directories)
+    if len(rows) > 1:
+        _differences(directories)
+    else:
+        _details(rows[0].directory)
+
+
+def _headline(row: RunRow) -> None:
+    summary = row.summary
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{to_markdown(summary.run_id)}**", width="content")
+        reason = summary.problem or summary.reason
+        said = f"{summary.status}{f': {one_line(reason)}' if reason else ''}"
+        st.markdown(f":gray[{to_markdown(said)}]", width="content")
+        st.page_link(
+            page_path("answers"),
+            label="Its answers",
+            icon=":material/fact_check:",
+            query_params={"run": summary.run_id},
+        )
+
+
+def _curves(runs: Sequence[RunDirectory]) -> None:
+    names = list(dict.fromkeys(name for run in runs for name in curve_names(run)))
+    if not names:
+        st.info("Nothing was measured yet.", icon=":material/hourglass_empty:")
+        return
+    usual = [n for n in names if n == TRAIN_LOSS or n.endswith(("/mean", "/mean@1"))]
+    chosen = st.multiselect("Curves", names, default=usual or names[:1], key="runs_curves")
+    picked = st.segmented_control(
+        "Against", list(AXES), default="step", format_func=AXES.__getitem__, key="runs_axis"
+    )
+    axis = next((each for each in AXES if each == picked), "step")
+    columns = st.columns(2) if len(chosen) > 1 else [st.container()]
+    for number, name in enumerate(chosen):
+        with columns[number % len(columns)]:
+            _one_curve(runs, name, axis)
+
+
+def _one_curve(runs: Sequence[RunDirectory], name: str, axis: Axis) -> None:
+    points = [
+        {
+            "run": run.run_id,
+            axis: point.at,
+            "value": point.value,
+            **({} if point.low is None else {"low": point.low, "high": point.high}),
+        }
+        for run in runs
+        for point in curve(run, name, axis)
+    ]
+    st.markdown(f"**{to_markdown(_title(name))}**")
+    if not points:
+        st.caption("No run that is chosen has this.")
+        return
+    banded = any("low" in point for point in points)
+    chart = charts.lines(
+        points,
+        x=axis,
+        y="value",
+        x_title=AXES[axis],
+        y_title=_unit(name),
+        colour="run",
+        low="low" if banded else None,
+        high="high" if banded else None,
+    )
+    charts.show(chart, points, name=f"curve-{name.replace('/', '-')}")
+
+
+def _title(name: str) -> str:
+    if name == TRAIN_LOSS:
+        return "training loss"
+    benchmark, _, metric = name.partition("/")
+    return "held-out NLL" if (benchmark, metric) == ("nll", "mean") else f"{benchmark}, {metric}"
+
+
+def _unit(name: str) -> str:
+    if name == TRAIN_LOSS or name.startswith("nll/"):
+        return "nats per byte" if name.endswith("per_byte") else "nats per token"
+    return "share of problems"
+
+
+def _differences(runs: Sequence[RunDirectory]) -> None:
+    st.subheader("Settings that differ", anchor=False)
+    configs: list[dict[str, Any]] = []
+    for run in runs:
+        try:
+            configs.append(run.read_config())
+        except OtError as error:
+            st.warning(to_markdown(error.message), icon=":material/warning:")
+            return
+    first = configs[0]
+    keys: dict[str, None] = {}
+    for other in configs[1:]:
+        keys |= {d.key: None for d in differences_of(first, other) if d.key not in _LABELS}
+    if not keys:
+        st.caption("None: these are runs of one recipe.")
+        return
+    st.dataframe(
+        [
+            {
+                "setting": key,
+                **{
+                    run.run_id: _shown(_at(config, key))
+                    for run, config in zip(runs, configs, strict=True)
+                },
+            }
+            for key in keys
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+
+
+def _at(config: dict[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _details(run: RunDirectory) -> None:
+    with st.expander("Settings", icon=":material/settings:"):
+        st.code(json.dumps(run.read_config(), indent=2, ensure_ascii=False), language="json")
+    with st.expander("Where the rows went, versions, identity", icon=":material/receipt_long:"):
+        st.code(json.dumps(run.read_record(), indent=2, ensure_ascii=False), language="json")
+    checkpoints = run.checkpoints()
+    if checkpoints:
+        with st.expander(f"Checkpoints, {len(checkpoints)}", icon=":material/save:"):
+            st.dataframe(
+                [
+                    {
+                        "name": each.name,
+                        "steps": each.batch,
+                        "final": each.final,
+                        "expires": each.expires_at or "",
+                        "weights": each.sampler_path or each.state_path or "",
+                    }
+                    for each in checkpoints
+                ],
+                hide_index=True,
+                width="stretch",
+            )
