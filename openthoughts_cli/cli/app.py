@@ -108,7 +108,7 @@ VERBS: dict[str, Verb] = {
             "openthoughts_cli.cli.push",
             "Upload a subset or a run's weights to the Hugging Face hub.",
         ),
-        Verb("runs", "openthoughts_cli.cli.runs", "List and show runs."),
+        Verb("runs", "openthoughts_cli.cli.runs", "List, show and export runs."),
         Verb(
             "doctor",
             "openthoughts_cli.cli.doctor",

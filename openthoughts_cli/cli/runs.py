@@ -33,7 +33,7 @@ from openthoughts_cli.cli.options import (
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List and show runs.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="List, show and export runs.", no_args_is_help=True, add_completion=False)
 
 
 @app.command("ls")
