@@ -14,7 +14,7 @@ SOAKED ?= tests/e2e/test_kills.py tests/hostile/test_subset_kills.py tests/hosti
   tests/fuzz tests/faults tests/hostile/test_isolation.py tests/hostile/test_exhaustion.py tests/hostile/test_verdicts.py
 
 .DEFAULT_GOAL := help
-.PHONY: coverage test-cluster test-wheel test-versions test-tinker help install quickstart test test-fast ci audit soak lint fmt type docs bench clean
+.PHONY: coverage test-cluster test-wheel test-versions test-tinker help install quickstart test test-fast test-browser ci audit soak lint fmt type docs bench clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ test-fast: $(STAMP) ## units only (under a minute)
 test-cluster: $(STAMP) ## sweeps on a Ray cluster of its own on this machine, with killed workers
 	$(BIN)/pip install --quiet --editable '.[ray]'
 	$(BIN)/python -m pytest -m cluster tests
+
+test-browser: $(STAMP) ## the explorer in Chromium; pictures in build/screenshots
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
