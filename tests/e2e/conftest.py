@@ -35,7 +35,9 @@ def run_ot(tmp_path: Path) -> RunOt:
     """`run_ot("train", "--subset", "s", env={...})` in tmp_path; no terminal, no input."""
 
     def run(*args: object, env: dict[str, str] | None = None, timeout_s: float = 240) -> Ended:
-        variables = {k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS")}
+        variables = {
+            k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS", "OT_SWEEPS")
+        }
         done = subprocess.run(
             [
                 sys.executable,

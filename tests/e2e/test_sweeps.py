@@ -1,0 +1,97 @@
+"""A sweep by the command line over Tinker's wire: killed in the middle, run again, done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from openthoughts_cli.engine.base import ModelInfo
+from openthoughts_cli.runs.layout import list_runs
+from openthoughts_cli.runs.log import step_metrics
+from tests.doubles.memory_engine import MemoryEngine
+from tests.doubles.tinker_server import KEY, TinkerServer
+from tests.e2e.conftest import RunOt
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+MODEL = "Qwen/Qwen3-4B-Instruct-2507"
+GRID = f"""
+base:
+  model: {MODEL}
+  batch_size: 2
+  epochs: 4
+  save_every: 2
+  evals: {{nll: {{every: 4}}, arithmetic: {{limit: 2, n: 2, max_tokens: 8}}}}
+  wandb: {{mode: disabled}}
+subset: {{dataset: sample, source: openmath, max_tokens: 2048, limit: 12, tokenizer: {MODEL}}}
+held_out: {{dataset: sample, source: openmath, max_tokens: 2048, limit: 4, seed: 5, tokenizer: {MODEL}}}
+axes: {{train.learning_rate: [1e-2, 1e-3, 1e-4]}}
+max_usd: 5
+"""
+
+
+def test_a_sweep_over_the_tinker_wire_survives_a_kill(run_ot: RunOt, tmp_path: Path) -> None:
+    (tmp_path / "rates.yaml").write_text(GRID)
+    served = (ModelInfo(MODEL, 4096),)
+    with TinkerServer(lambda: MemoryEngine(served, vocab_size=151_936, cycle_s=0.1)) as server:
+        env = {"TINKER_BASE_URL": server.url, "TINKER_API_KEY": KEY}
+        kill_after_some_steps(tmp_path, env)
+        ended = run_ot("sweep", "rates.yaml", "--json", env=env)
+        assert ended.code == 0, ended.err
+        record = json.loads(ended.out)
+        assert record["done"] == 3
+        counts = record["plan"]["counts"]
+        assert counts["resumes"] + counts["done"] + counts["to_run"] == 3
+        assert counts["resumes"] > 0
+        runs = list_runs(tmp_path / "runs")
+        assert len(runs) == 3
+        for run in runs:
+            steps = [record["step"] for record in step_metrics(run)]
+            assert steps == list(range(1, run.read_record()["total_steps"] + 1))
+        assert server.violations == []
+
+
+def kill_after_some_steps(tmp_path: Path, env: dict[str, str]) -> None:
+    """Start the sweep and kill it -9 once a cell has saved a checkpoint."""
+    variables = {
+        k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS", "OT_SWEEPS")
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "openthoughts_cli", "sweep", "rates.yaml", "--quiet"],
+        cwd=tmp_path,
+        env={**variables, **env},
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        until_s = time.monotonic() + 120
+        while not any(run.checkpoints() for run in list_runs(tmp_path / "runs")):
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < until_s
+            time.sleep(0.05)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def test_a_grid_that_is_wrong_is_one_list_of_places(run_ot: RunOt, tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_text(
+        "subset: {dataset: sample, limt: 3}\naxes: {train.learning_rat: [1]}\n"
+    )
+    wrong = run_ot("sweep", "grid.yaml")
+    assert wrong.code == 2
+    assert "grid.yaml:2:8: train.learning_rat: unknown key; did you mean train.learning_rate?" in (
+        wrong.err
+    )
+    assert "grid.yaml:1:27: subset.limt: unknown key; did you mean limit?" in wrong.err
+    missing = run_ot("sweep", "no-such.yaml")
+    assert missing.code == 2
+    assert "there is no file no-such.yaml" in missing.err
