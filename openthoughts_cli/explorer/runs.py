@@ -193,7 +193,7 @@ def _curves(runs: Sequence[RunDirectory]) -> None:
     picked = st.segmented_control(
         "Against", list(AXES), default="step", format_func=AXES.__getitem__, key="runs_axis"
     )
-    axis = next((each for each in AXES if each == picked), "step")
+    axis: Axis = next((each for each in AXES if each == picked), "step")
     columns = st.columns(2) if len(chosen) > 1 else [st.container()]
     for number, name in enumerate(chosen):
         with columns[number % len(columns)]:
