@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,17 +29,25 @@ class Patience:
         what: what is waited for, in the message.
         server: what the server is called in messages.
         listener: told once in each silence that is longer than 10 minutes.
+        now_s: a clock that only goes forward, in seconds.
     """
 
     def __init__(
-        self, limit_s: float, *, what: str, server: str = "Tinker", listener: Listener = silent
+        self,
+        limit_s: float,
+        *,
+        what: str,
+        server: str = "Tinker",
+        listener: Listener = silent,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limit_s = limit_s
         self.server = server
         self._what = what
         self._listener = listener
+        self._now_s = now_s
         self._waiting = 0
-        self._since_s = time.monotonic()
+        self._since_s = now_s()
         self._told = False
 
     async def wait_for(self, done: asyncio.Future[Any], *others: asyncio.Future[Any]) -> None:
@@ -50,7 +58,7 @@ class Patience:
         """
         with self._counted():
             while not (done.done() or any(other.done() for other in others)):
-                silent_s = time.monotonic() - self._since_s
+                silent_s = self._now_s() - self._since_s
                 if silent_s >= self.limit_s:
                     raise self._lost()
                 self._tell(silent_s)
@@ -72,7 +80,7 @@ class Patience:
             self._waiting -= 1
 
     def _answered(self) -> None:
-        self._since_s = time.monotonic()
+        self._since_s = self._now_s()
         self._told = False
 
     def _tell(self, silent_s: float) -> None:
