@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 __all__ = ["ArrowEncoder", "Encoded", "resident_bytes"]
 
+_SMALL_BYTES = 2 << 20
+"""Less text is handed over as a list of bytes: an awkward array costs a millisecond whatever it holds."""
 _STATM = Path("/proc/self/statm")
 
 
@@ -67,9 +70,11 @@ class ArrowEncoder:
         """The ids of a `pyarrow.LargeStringArray` without nulls."""
         if resident_bytes() - self._base > self._cap:
             self._refresh()
-        found = self._tokenizer.encode_batch(
-            self._awkward.from_arrow(texts), parallel=self._parallel
-        )
+        if texts.nbytes < _SMALL_BYTES:
+            given = texts.cast(pa.large_binary()).to_pylist()
+        else:
+            given = self._awkward.from_arrow(texts)
+        found = self._tokenizer.encode_batch(given, parallel=self._parallel)
         offsets = np.asarray(found.layout.offsets.data, dtype=np.int64)
         ids = np.asarray(found.layout.content.data)[offsets[0] : offsets[-1]]
         return Encoded(ids, offsets - offsets[0])

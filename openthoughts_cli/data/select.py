@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _BATCH_ROWS = 256
-_BATCH_BYTES = 2 << 20
+_BATCH_BYTES = 4 << 20
 _PROGRESS_ROWS = 64
 _CLOSE = CLOSE.encode()
 _BOXED = BOXED.encode()
