@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from array import array
 from collections import deque
@@ -278,7 +279,9 @@ def _live(console: RichConsole, foot: str) -> Generator[Listener]:
     """Plain lines until the run starts (the plan is shown and asked about there), then the panel."""
     state = TrainState()
     live = _ResizingLive(
-        get_renderable=lambda: view(state, foot=foot), console=console, refresh_per_second=_REFRESH_HZ
+        get_renderable=lambda: view(state, foot=foot),
+        console=console,
+        refresh_per_second=_REFRESH_HZ,
     )
 
     def tell(event: Event) -> None:
@@ -288,7 +291,27 @@ def _live(console: RichConsole, foot: str) -> Generator[Listener]:
         if not live.is_started or (isinstance(event, Notice) and event.level == "info"):
             _print_line(console, event)
 
+    with _no_echo_of_ctrl_c():
+        try:
+            yield tell
+        finally:
+            live.stop()
+
+
+@contextlib.contextmanager
+def _no_echo_of_ctrl_c() -> Generator[None]:
+    """Without it the terminal writes `^C` behind the panel, and the next one begins a line too low."""
+    if sys.platform == "win32" or not sys.stdin.isatty():
+        yield
+        return
+    import termios
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    quiet = [*before]
+    quiet[3] = before[3] & ~termios.ECHOCTL
+    termios.tcsetattr(terminal, termios.TCSANOW, quiet)
     try:
-        yield tell
+        yield
     finally:
-        live.stop()
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
