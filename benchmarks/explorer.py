@@ -398,6 +398,7 @@ def first_screens(folder: Path, rounds: int) -> tuple[Times, float]:
     ours = [sys.executable, "-m", "openthoughts_cli", "explore", "--no-open", "--plain"]
     ours += ["--dataset", str(folder), "--tokenizer", TOKENIZER, "--port", str(ports[1])]
     app = Server(ours, ports[1], path)
+    first = f"{app.url}/data_set"  # as it is printed and opened
     time.sleep(5)  # both have read what they read at their start
     try:
         with sync_playwright() as playwright:
@@ -408,8 +409,8 @@ def first_screens(folder: Path, rounds: int) -> tuple[Times, float]:
             for _ in range(rounds):
                 for way, url, there in (
                     ("empty app", empty.url, "text=empty"),
-                    ("ours, figures", app.url, '[data-testid="stMain"] >> text=questions'),
-                    ("ours, table", app.url, '[data-testid="stDataFrame"] canvas'),
+                    ("ours, figures", first, '[data-testid="stMain"] >> text=questions'),
+                    ("ours, table", first, '[data-testid="stDataFrame"] canvas'),
                     ("only a table", bare.url, '[data-testid="stDataFrame"] canvas'),
                 ):
                     context = browser.new_context(viewport={"width": 1280, "height": 800})

@@ -29,7 +29,6 @@ PAGES: dict[str, tuple[str, str, bool]] = {
 }
 """Of each page, by its file and address: its title, its icon, and whether a public host has it."""
 _FOLDERS = re.compile(r"(?<![\w:/])(?:~|/)(?:[^\s/'\"]+/)+")
-_FIRST = {"": "data_set", "subset": "subset", "run": "runs", "sweep": "sweep"}
 
 
 def page_path(name: str) -> str:
@@ -49,7 +48,7 @@ def navigation() -> Any:
         for name, (title, icon, public) in PAGES.items()
         if public or not settings.public
     }
-    first = shown[_FIRST[settings.target_kind]]
+    first = shown[settings.first_page]
 
     def root() -> None:
         st.switch_page(first, query_params=st.query_params.to_dict())

@@ -95,7 +95,7 @@ def serve(
         settings: what to show.
         address: where to listen.
         port: a free one.
-        ready: told the app's address, from another thread, when it answers.
+        ready: told the address of the first page, from another thread, when the app answers.
 
     Raises:
         MissingExtraError: Streamlit is not installed.
@@ -113,7 +113,8 @@ def serve(
     shown = "127.0.0.1" if address == "0.0.0.0" else address
     url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
     threading.Thread(target=preload, args=(settings,), daemon=True).start()
-    threading.Thread(target=_tell_when_ready, args=(url, ready), daemon=True).start()
+    first = f"{url}/{settings.first_page}"
+    threading.Thread(target=_tell_when_ready, args=(url, lambda: ready(first)), daemon=True).start()
     bootstrap.run(script, False, [], flags)
 
 
@@ -140,7 +141,7 @@ def _flags(address: str, port: int, *, public: bool) -> dict[str, Any]:
     }
 
 
-def _tell_when_ready(url: str, ready: Callable[[str], None]) -> None:
+def _tell_when_ready(url: str, ready: Callable[[], None]) -> None:
     until = time.monotonic() + _READY_TIMEOUT_S
     # No proxy of the environment stands between this process and itself.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -148,6 +149,6 @@ def _tell_when_ready(url: str, ready: Callable[[str], None]) -> None:
         with contextlib.suppress(OSError, urllib.error.URLError):
             with opener.open(f"{url}/_stcore/health", timeout=2):
                 pass
-            ready(url)
+            ready()
             return
         time.sleep(_POLL_S)

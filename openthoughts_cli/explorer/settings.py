@@ -22,6 +22,7 @@ from openthoughts_cli.errors import NotFoundError
 __all__ = ["Kind", "Settings", "inside"]
 
 Kind = Literal["", "subset", "run", "sweep"]
+_FIRST: dict[Kind, str] = {"": "data_set", "subset": "subset", "run": "runs", "sweep": "sweep"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,11 @@ class Settings:
             "OT_EXPLORE_PUBLIC": "1" if self.public else "",
         }
         return {name: value for name, value in values.items() if value}
+
+    @property
+    def first_page(self) -> str:
+        """The address of the page that is opened first, below that of the app."""
+        return _FIRST[self.target_kind]
 
     @property
     def subsets_root(self) -> Path:
