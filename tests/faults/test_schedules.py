@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 # Between them: five of the endings, and all but two kinds of passing faults.
 FEW = (8, 12, 70, 73, 115, 184)
 SEEDS: Sequence[int] = FEW if SOAK == 1 else range(20 * SOAK)
-AT_ONCE = 6 if SOAK == 1 else 24
+AT_ONCE = 6 if SOAK == 1 else 12
 
 
 @pytest.fixture
@@ -96,6 +96,8 @@ def test_runs_end_as_if_nothing_had_happened(model: str) -> None:
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         running = {seed: pool.submit(one, seed) for seed in SEEDS}
+        for seed, trial in running.items():
+            trial.add_done_callback(lambda done, seed=seed: _tell_failure(seed, done.exception()))
     lost = {seed: repr(trial.exception()) for seed, trial in running.items() if trial.exception()}
     tally("fault schedules", len(SEEDS))
     for kind, count in injected.items():
@@ -120,6 +122,11 @@ def report(
             f"lost: {len(lost)} {lost or ''}",
         ]
     )
+
+
+def _tell_failure(seed: int, error: BaseException | None) -> None:
+    if error is not None:
+        _tell(f"seed {seed} FAILED: {error!r}"[:500])
 
 
 def _tell(text: str) -> None:

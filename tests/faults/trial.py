@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from openthoughts_cli.places import runs_dir
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, run_status, step_metrics
 from openthoughts_cli.store import read_lines
-from openthoughts_cli.training.verb import TrainResult, resume_training, train
+from openthoughts_cli.training.verb import resume_training, train
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.memory_model import Adapter
 from tests.doubles.tinker_faults import DisturbedServer, Ending, FaultSchedule
@@ -91,7 +91,7 @@ def config_of(name: str, server: DisturbedServer, model: str) -> TrainConfig:
             "engine": {
                 "kind": "tinker",
                 "base_url": server.url,
-                "patience_minutes": 0.2 if ending in _SILENT else 5.0,
+                "patience_minutes": 0.2 if ending in _SILENT else 10.0,
             },
             "wandb": {"mode": "disabled"},
             "evals": {
@@ -102,22 +102,19 @@ def config_of(name: str, server: DisturbedServer, model: str) -> TrainConfig:
     )
 
 
-def disturbed_run(
-    name: str,
-    server: DisturbedServer,
-    model: str,
-    *,
-    again: Callable[[str], TrainResult] = resume_training,
-) -> Trial:
-    """Train; when the ending ends it, mend the server and go on, until the run is done."""
+def disturbed_run(name: str, server: DisturbedServer, model: str) -> Trial:
+    """Train; when the ending ends it, mend the server and go on, until the run is done.
+
+    Going on has the patience of a server without an ending.
+    """
     trial = Trial()
-    config = config_of(name, server, model)
     begun = RunDirectory(runs_dir() / name).config_path
     while trial.attempts < _MOST_ATTEMPTS:
         trial.attempts += 1
         ending = None if server.schedule is None else server.schedule.ending
         try:
-            result = again(name) if begun.exists() else train(config)
+            config = config_of(name, server, model)
+            result = resume_training(name, config=config) if begun.exists() else train(config)
         except OtError as error:
             _check_ended_well(name, ending, error)
             trial.said.append(error.message)
