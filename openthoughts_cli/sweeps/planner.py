@@ -11,6 +11,7 @@ from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import Subset, build_subset
+from openthoughts_cli.digests import digest_value
 from openthoughts_cli.engine import default_model, resolve_engine
 from openthoughts_cli.errors import OtError
 from openthoughts_cli.evals.plan import check_available
@@ -26,7 +27,8 @@ from openthoughts_cli.sweeps.plan import PlannedCell, SweepPlan
 from openthoughts_cli.sweeps.problems import Problems
 from openthoughts_cli.sweeps.requests import SubsetRequest
 from openthoughts_cli.sweeps.shared import SharedSurroundings
-from openthoughts_cli.training.planning import plan_run
+from openthoughts_cli.training.plan import advice_on
+from openthoughts_cli.training.planning import Planned, plan_run
 from openthoughts_cli.training.prepare import run_identity
 
 __all__ = ["Planner"]
@@ -65,6 +67,7 @@ class Planner:
         self._refuse_stopped = refuse_stopped
         self._listener = listener
         self._of_cells: dict[str, list[str]] = {}
+        self._plans: dict[str, Planned] = {}
 
     async def plan(self) -> SweepPlan:
         """The plan.
@@ -224,6 +227,9 @@ class Planner:
         if cell.state == "done" or (cell.state == "failed" and not self._retry_failed):
             return cell
         self._refuse_stopped()
+        key = _plan_key(cell.config)
+        if (like := self._plans.get(key)) is not None:
+            return replace(cell, planned=_planned_like(like, cell.config))
         try:
             planned = await plan_run(
                 cell.config,
@@ -239,6 +245,7 @@ class Planner:
             hint = f" ({error.hint})" if error.hint else ""
             self._blame(f"{error.message}{hint}", [cell.name])
             return cell
+        self._plans[key] = planned
         return replace(cell, planned=planned)
 
     def _blame(self, what: str, names: Sequence[str]) -> None:
@@ -250,6 +257,31 @@ class Planner:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             problems.add_line(f"cell {names[0]}{more}: {what}")
         problems.raise_if_any()
+
+
+_NOT_PLANNED_BY = frozenset(
+    {
+        "learning_rate", "lr_schedule", "warmup_steps", "adam_beta1", "adam_beta2", "adam_eps",
+        "weight_decay", "grad_clip_norm", "loss_normalization", "accumulate", "lora_rank",
+        "lora_seed", "lora_attn", "lora_mlp", "lora_unembed",
+    }
+)  # fmt: skip
+"""Settings that change neither a run's rows and batches nor what it will cost."""
+
+
+def _plan_key(config: TrainConfig) -> str:
+    """Equal for cells whose rows, batches, evaluations and checkpoints are the same."""
+    identity = {k: v for k, v in config.identity().items() if k not in _NOT_PLANNED_BY}
+    limits = [config.save_every, config.checkpoint_ttl_hours, config.max_usd]
+    return digest_value([identity, limits])
+
+
+def _planned_like(planned: Planned, config: TrainConfig) -> Planned:
+    """The plan of another cell, taken over by one that differs in `_NOT_PLANNED_BY` alone."""
+    prepared = replace(planned.prepared, config=config)
+    return replace(
+        planned, prepared=prepared, plan=replace(planned.plan, advice=advice_on(prepared))
+    )
 
 
 def _only_warnings(listener: Listener, name: str) -> Listener:

@@ -16,7 +16,7 @@ from openthoughts_cli.training.prepare import Prepared
 from openthoughts_cli.training.schedule import advised_learning_rate
 from openthoughts_cli.training.speed import Speed
 
-__all__ = ["Plan", "TimedEval", "make_plan"]
+__all__ = ["Plan", "TimedEval", "advice_on", "make_plan"]
 
 _SCORING_SHARE = 0.4
 """A forward pass alone against one with its backward pass, about."""
@@ -149,7 +149,7 @@ def make_plan(
         train_usd=price.usd(train=train_tokens) if price else None,
         most_eval_usd=sum(item.most_usd(price) for item in evals) if price else None,
         prices_as_of=prices_as_of,
-        advice=_advice(prepared),
+        advice=advice_on(prepared),
         expected_sampled_tokens=_expected_tokens(evals, tokens_per_answer),
         expected_s=(
             None
@@ -210,7 +210,8 @@ def _timed_evals(prepared: Prepared, made: Mapping[str, Benchmark]) -> tuple[Tim
     )
 
 
-def _advice(prepared: Prepared) -> tuple[str, ...]:
+def advice_on(prepared: Prepared) -> tuple[str, ...]:
+    """What a person may want to know of the settings before the run starts."""
     config = prepared.config
     advice: list[str] = []
     hidden_size = prepared.model.hidden_size
