@@ -234,16 +234,33 @@ def intervals(
     if zero_line:
         zero = alt.Chart(alt.Data(values=[{"zero": 0}]))
         layers.insert(0, zero.mark_rule(strokeDash=[4, 4], opacity=0.6).encode(x="zero:Q"))
-    return alt.layer(*layers).properties(height=28 * len(records) + 80)
+    return alt.layer(*layers).properties(height=34 * len(records) + 150)
 
 
-def matrix(records: Records, *, row: str, column: str, value: str, text: str, title: str) -> Any:
-    """A square of cells, coloured by `value` (0 to 1, dark for small), with `text` in each."""
+def matrix(
+    records: Records,
+    order: Sequence[str],
+    *,
+    row: str,
+    column: str,
+    value: str,
+    text: str,
+    title: str,
+) -> Any:
+    """Cells in the order given for rows and columns, coloured by `value` (0 to 1), `text` in each."""
     base = alt.Chart(alt.Data(values=[dict(record) for record in records])).encode(
         x=alt.X(
-            f"{column}:N", sort=None, title=None, axis=alt.Axis(labelAngle=-40, labelLimit=160)
+            f"{column}:N",
+            sort=list(order),
+            title=None,
+            axis=alt.Axis(labelAngle=-40, labelLimit=160, labelOverlap=False),
         ),
-        y=alt.Y(f"{row}:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
+        y=alt.Y(
+            f"{row}:N",
+            sort=list(order),
+            title=None,
+            axis=alt.Axis(labelLimit=260, labelOverlap=False),
+        ),
         tooltip=[
             f"{row}:N",
             f"{column}:N",
@@ -255,14 +272,14 @@ def matrix(records: Records, *, row: str, column: str, value: str, text: str, ti
     cells = base.mark_rect().encode(
         color=alt.Color(f"{value}:Q", title=title, scale=scale, legend=alt.Legend(orient="bottom"))
     )
-    size = 46 * len({record[row] for record in records}) + 120
+    size = 40 * len(order) + 220
     return alt.layer(cells, base.mark_text(fontSize=11).encode(text=f"{text}:N")).properties(
         height=size
     )
 
 
 def _axis() -> alt.Axis:
-    return alt.Axis(format=",", labelOverlap=True, tickCount=5)
+    return alt.Axis(format=",.10~g", labelOverlap=True, tickCount=5)  # plain "," writes 3e+1 for 30
 
 
 def _legend() -> alt.Legend:

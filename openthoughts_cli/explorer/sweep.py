@@ -240,14 +240,14 @@ def _pairs(board: Leaderboard) -> None:
             "recipe": names[i],
             "against": names[j],
             "p": pairs.p_value[i][j],
-            "difference": signed(board.metric, -pairs.difference[i][j], unit=False),
+            "difference": signed(board.metric, 0.0 - pairs.difference[i][j], unit=False),
         }
         for i in range(count)
         for j in range(count)
         if i != j
     ]
     chart = charts.matrix(
-        records, row="recipe", column="against", value="p", text="difference",
+        records, names, row="recipe", column="against", value="p", text="difference",
         title="p-value, adjusted for all pairs",
     )  # fmt: skip
     charts.show(chart, records, name="pairs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -15,14 +15,14 @@ Opens = Callable[..., Look]
 
 
 @pytest.fixture(scope="module")
-def runs_app(start_app: StartApp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def runs_app(start_app: StartApp, tmp_path_factory: pytest.TempPathFactory) -> App:
     places = make_places(tmp_path_factory.mktemp("runs-places"), questions=8)
     with places.in_force():
         answered_run(places.root / "runs", "first", usd=1.5, gpqa=True)
         answered_run(places.root / "runs", "second", learning_rate=3e-4, steps=12)
         axes = {"train.learning_rate": [1e-4, 1e-3], "train.lora_rank": [8, 32]}
         FinishedSweep(places.root, axes, name="rates", seeds=(0, 1), shift={1e-3: 0.4})
-    yield start_app("--dataset", "sample", "--tokenizer", str(places.model), places=places)
+    return start_app("--dataset", "sample", "--tokenizer", str(places.model), places=places)
 
 
 def test_from_a_run_to_the_answer_behind_its_score(runs_app: App, look: Opens) -> None:
@@ -49,7 +49,7 @@ def test_gpqa_stays_hidden_until_agreed(runs_app: App, look: Opens) -> None:
     assert "rumpelstiltskin" not in seen.page.content()
     seen.shot("hidden")
     seen.page.get_by_role("button", name="I keep to these terms").click()
-    seen.page.wait_for_selector("text=rumpelstiltskin")
+    seen.page.get_by_text("rumpelstiltskin").last.wait_for()
 
 
 @pytest.mark.parametrize(
