@@ -1,12 +1,12 @@
 """Counts of what the soak tests did, over all their processes, and the report that adds them up.
 
-A test calls `tally("kills of ot train")`; where `$SOAK_REPORT` names a file, the counts of each
-process are appended to it as it ends. `python -m tests.tools.tally FILE` prints the sums.
+A test calls `tally("kills of ot train")`; where `$SOAK_REPORT` names a file, the count is appended to
+it at once, so that a run that is stopped has counted too. `python -m tests.tools.tally FILE` prints
+the sums.
 """
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import sys
@@ -18,22 +18,12 @@ __all__ = ["SOAK", "tally"]
 SOAK = int(os.environ.get("OT_TEST_SOAK", "1"))
 """How many times the usual number of tries; 1 in `make test`."""
 
-_counts: Counter[str] = Counter()
-
 
 def tally(kind: str, count: int = 1) -> None:
     """Count something that was tried, or lost."""
-    _counts[kind] += count
-
-
-def _write() -> None:
-    if (place := os.environ.get("SOAK_REPORT")) and _counts:
+    if place := os.environ.get("SOAK_REPORT"):
         with Path(place).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_counts) + "\n")
-    _counts.clear()
-
-
-atexit.register(_write)
+            file.write(json.dumps({kind: count}) + "\n")
 
 
 def main(place: str) -> int:
