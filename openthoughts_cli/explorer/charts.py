@@ -28,6 +28,7 @@ __all__ = [
 Records = Sequence[Mapping[str, Any]]
 
 _HEIGHT = 260
+_GREY = "#8b949e"  # readable on white and on black; a rule's own colour is black
 
 
 def show(
@@ -223,7 +224,7 @@ def intervals(
     if colour is not None:
         base = base.encode(color=alt.Color(f"{colour}:N", title=None, legend=_legend()))
     scale = alt.Scale(zero=zero_line)
-    bar = base.mark_rule(strokeWidth=2).encode(
+    bar = base.mark_rule(strokeWidth=2, **({} if colour else {"color": _GREY})).encode(
         x=alt.X(f"{low}:Q", title=title, scale=scale, axis=_axis()), x2=f"{high}:Q"
     )
     tooltip = [f"{label}:N", *(alt.Tooltip(f"{key}:Q", format=".4g") for key in (value, low, high))]
@@ -233,7 +234,7 @@ def intervals(
     layers: list[Any] = [bar, dot]
     if zero_line:
         zero = alt.Chart(alt.Data(values=[{"zero": 0}]))
-        layers.insert(0, zero.mark_rule(strokeDash=[4, 4], opacity=0.6).encode(x="zero:Q"))
+        layers.insert(0, zero.mark_rule(strokeDash=[4, 4], color=_GREY).encode(x="zero:Q"))
     return alt.layer(*layers).properties(height=34 * len(records) + 150)
 
 
