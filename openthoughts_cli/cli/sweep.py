@@ -109,7 +109,10 @@ def _run(
     sets: list[str],
     *,
     yes: bool,
-    **how: bool,
+    dry_run: bool,
+    retry_failed: bool,
+    fail_fast: bool,
+    skip_unavailable: bool,
 ) -> SweepResult:
     from openthoughts_cli.cli.interrupts import stop_on_request
     from openthoughts_cli.cli.render.sweep import render_sweep_plan
@@ -143,7 +146,10 @@ def _run(
             confirm=confirm,
             stop=stop,
             listener=listener,
-            **how,
+            dry_run=dry_run,
+            retry_failed=retry_failed,
+            fail_fast=fail_fast,
+            skip_unavailable=skip_unavailable,
         )
 
 
