@@ -7,6 +7,7 @@ scheduled evaluations has its scores.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +21,9 @@ __all__ = ["CellState", "owed_scores", "state_of", "status_of"]
 CellState: TypeAlias = Literal["done", "running", "interrupted", "failed", "waiting"]
 
 _TAIL_BYTES = 8192
+_HEAD_BYTES = 2048
+_METRICS = re.compile(rb'"metrics": \{([^{}]*)\}')
+_ERRORS = re.compile(rb'"errors": (\d+(?:\.\d+)?)')
 
 
 def state_of(run: RunDirectory) -> CellState:
@@ -70,8 +74,23 @@ def owed_scores(run: RunDirectory) -> list[str]:
         f"{name}/step-{step}"
         for name, settings in evals.items()
         for step in _due(settings, total)
-        if not (run.eval_dir(_directory(name), step) / "scores.json").is_file()
+        if not _is_scored(run, _directory(name), step)
     ]
+
+
+def _is_scored(run: RunDirectory, benchmark: str, step: int) -> bool:
+    """As `RunDirectory.is_scored`, from the file's beginning where that tells it: a sweep has
+    thousands of these files, and the metrics stand first."""
+    try:
+        with (run.eval_dir(benchmark, step) / "scores.json").open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    metrics = _METRICS.search(head)
+    if metrics is None:
+        return run.is_scored(benchmark, step)
+    errors = _ERRORS.search(metrics[1])
+    return errors is None or float(errors[1]) == 0
 
 
 def _due(settings: Mapping[str, Any], total: int) -> Iterator[int]:

@@ -174,8 +174,25 @@ def test_a_run_is_done_only_with_all_scores(tmp_path: Path) -> None:
     assert state_of(run) == "interrupted"
     for step in (0, 2, 4, 5):
         run.eval_dir("nll", step).mkdir(parents=True)
-        (run.eval_dir("nll", step) / "scores.json").write_text("{}")
+        (run.eval_dir("nll", step) / "scores.json").write_text('{"metrics": {"mean": 1.5}}')
     assert state_of(run) == "done"
+
+
+@pytest.mark.parametrize(
+    ("scores", "done"),
+    [
+        ('{"metrics": {"mean@1": 0.5, "errors": 0.0}, "problems": []}', True),
+        ('{"metrics": {"mean@1": 0.5, "errors": 3.0}, "problems": []}', False),
+        (f'{{"note": "{"x" * 4000}", "metrics": {{"errors": 3.0}}}}', False),
+        ('{"metrics": {"mean@1"', False),
+    ],
+)
+def test_an_evaluation_that_lost_requests_is_owed(tmp_path: Path, scores: str, done: bool) -> None:
+    run = finished(tmp_path / "a", "done", evals={"arithmetic": {"every": None}})
+    place = run.eval_dir("arithmetic", 5)
+    place.mkdir(parents=True)
+    (place / "scores.json").write_text(scores)
+    assert (owed_scores(run) == []) is done
 
 
 def test_the_newest_word_of_a_long_log_is_found_at_its_end(tmp_path: Path) -> None:
