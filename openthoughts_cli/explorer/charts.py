@@ -224,9 +224,8 @@ def intervals(
     if colour is not None:
         base = base.encode(color=alt.Color(f"{colour}:N", title=None, legend=_legend()))
     scale = alt.Scale(zero=zero_line)
-    bar = base.mark_rule(strokeWidth=2, **({} if colour else {"color": _GREY})).encode(
-        x=alt.X(f"{low}:Q", title=title, scale=scale, axis=_axis()), x2=f"{high}:Q"
-    )
+    ruled = base.mark_rule(strokeWidth=2) if colour else base.mark_rule(strokeWidth=2, color=_GREY)
+    bar = ruled.encode(x=alt.X(f"{low}:Q", title=title, scale=scale, axis=_axis()), x2=f"{high}:Q")
     tooltip = [f"{label}:N", *(alt.Tooltip(f"{key}:Q", format=".4g") for key in (value, low, high))]
     dot = base.mark_point(filled=True, size=70).encode(
         x=alt.X(f"{value}:Q", title=title, scale=scale, axis=_axis()), tooltip=tooltip

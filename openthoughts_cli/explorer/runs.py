@@ -193,7 +193,8 @@ def _curves(runs: Sequence[RunDirectory]) -> None:
     picked = st.segmented_control(
         "Against", list(AXES), default="step", format_func=AXES.__getitem__, key="runs_axis"
     )
-    axis: Axis = next((each for each in AXES if each == picked), "step")
+    wanted: list[Axis] = [each for each in AXES if each == picked]
+    axis = wanted[0] if wanted else "step"
     columns = st.columns(2) if len(chosen) > 1 else [st.container()]
     for number, name in enumerate(chosen):
         with columns[number % len(columns)]:

@@ -30,10 +30,7 @@ def owed_evaluations(run: RunDirectory, prepared: Prepared, made: Mapping[str, B
     """How many of the run's scheduled evaluations have no scores yet."""
     schedule = EvalSchedule(prepared.config.evals, len(prepared.batches))
     names = {name: made[name].name if name in made else name for name in prepared.config.evals}
-    return sum(
-        not run.is_scored(names[name], step)
-        for step, name in schedule.all_due()
-    )
+    return sum(not run.is_scored(names[name], step) for step, name in schedule.all_due())
 
 
 class Work:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from openthoughts_cli.config.benchmark import BenchmarkConfig
 from openthoughts_cli.config.train import TrainConfig
@@ -29,7 +29,7 @@ def answered_run(
     steps: int = 8,
     learning_rate: float = 1e-3,
     gpqa: bool = False,
-    status: str = "done",
+    status: Literal["done", "interrupted", "failed", "budget"] = "done",
     created: str = "2026-11-20T10:00:00+00:00",
     usd: float = 0.0,
 ) -> RunDirectory:
@@ -40,9 +40,8 @@ def answered_run(
         usd: what the run costs in all, spread over the steps.
     """
     settings = BenchmarkConfig(limit=6, n=2, at_start=True)
-    evals: dict[str, BenchmarkConfig | None] = {"arithmetic": settings}
     config = TrainConfig(
-        subset="small", model="smollm2-135m", learning_rate=learning_rate, evals=evals
+        subset="small", model="smollm2-135m", learning_rate=learning_rate, evals={"arithmetic": settings}
     )
     run = RunDirectory(root / run_id)
     run.write_config(
