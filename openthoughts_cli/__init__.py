@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from openthoughts_cli.config.subset import SubsetConfig
     from openthoughts_cli.config.sweep import SweepConfig
     from openthoughts_cli.config.train import TrainConfig
+    from openthoughts_cli.data.inspect import inspect_rows
     from openthoughts_cli.data.push import push_subset
     from openthoughts_cli.data.subset import build_subset, load_subset
+    from openthoughts_cli.doctor.examine import examine
     from openthoughts_cli.evals.regrade import regrade_run
     from openthoughts_cli.evals.stored import grade_stored
     from openthoughts_cli.evals.verb import run_eval
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from openthoughts_cli.sweeps.page import write_sweep_page
     from openthoughts_cli.sweeps.rank import rank_sweep
     from openthoughts_cli.sweeps.verb import run_sweep
-    from openthoughts_cli.training.verb import train
+    from openthoughts_cli.training.verb import resume_training, train
 
 # Public name -> module:name. A verb whose function has the name of a module here gets another one
 # (`quickstart` would be the module as soon as somebody imports that).
@@ -45,9 +47,11 @@ _HOMES = {
     "TrainConfig": "openthoughts_cli.config.train:TrainConfig",
     "build_subset": "openthoughts_cli.data.subset:build_subset",
     "compare_sides": "openthoughts_cli.evals.versus:compare_sides",
+    "examine": "openthoughts_cli.doctor.examine:examine",
     "export_weights": "openthoughts_cli.export.export:export_weights",
     "find_run": "openthoughts_cli.runs.layout:find_run",
     "grade_stored": "openthoughts_cli.evals.stored:grade_stored",
+    "inspect_rows": "openthoughts_cli.data.inspect:inspect_rows",
     "list_runs": "openthoughts_cli.runs.layout:list_runs",
     "load_config": "openthoughts_cli.config.load:load_config",
     "load_subset": "openthoughts_cli.data.subset:load_subset",
@@ -56,6 +60,7 @@ _HOMES = {
     "push_weights": "openthoughts_cli.export.push:push_weights",
     "rank_sweep": "openthoughts_cli.sweeps.rank:rank_sweep",
     "regrade_run": "openthoughts_cli.evals.regrade:regrade_run",
+    "resume_training": "openthoughts_cli.training.verb:resume_training",
     "run_eval": "openthoughts_cli.evals.verb:run_eval",
     "run_quickstart": "openthoughts_cli.quickstart:quickstart",
     "run_sweep": "openthoughts_cli.sweeps.verb:run_sweep",
@@ -71,9 +76,11 @@ __all__ = [
     "TrainConfig",
     "build_subset",
     "compare_sides",
+    "examine",
     "export_weights",
     "find_run",
     "grade_stored",
+    "inspect_rows",
     "list_runs",
     "load_config",
     "load_subset",
@@ -82,6 +89,7 @@ __all__ = [
     "push_weights",
     "rank_sweep",
     "regrade_run",
+    "resume_training",
     "run_eval",
     "run_quickstart",
     "run_sweep",
