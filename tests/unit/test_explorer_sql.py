@@ -83,6 +83,9 @@ def test_what_cannot_be_run_is_an_error_with_a_remedy(browse: Browse, sql: str, 
         "SELECT * FROM read_csv -- '\n('{}')",
         "SELECT '--', * FROM read_csv('{}')",
         "SELECT '/*' AS a, * FROM read_csv('{}') WHERE '*/' = ''",
+        'SELECT nope AS "/*" FROM read_csv(\'{}\') AS "*/"',
+        "SELECT * FROM read_csv/* /* */ */('{}')",
+        "SELECT nope, $$'$$ FROM read_csv('{}') WHERE '' = ''",
         "WITH a AS (SELECT * FROM read_csv('{}')) SELECT * FROM a",
         "SELECT * FROM rows WHERE source IN (SELECT * FROM read_csv('{}'))",
         "SELECT * FROM '{}'",
@@ -96,6 +99,11 @@ def test_no_file_is_read(browse: Browse, tmp_path: Path, sql: str) -> None:
     with pytest.raises(ConfigError) as caught:
         query(browse, sql.replace("{}", str(secret)))
     assert "the-secret-word" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_text_may_name_a_reader(browse: Browse) -> None:
+    sql = "SELECT row FROM rows WHERE question LIKE '%pandas.read_csv(%' AND source <> 'it''s'"
+    assert query(browse, sql).frame.height == 0
 
 
 def test_rows_are_the_same_after_any_query(browse: Browse) -> None:
