@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
-from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.data.trace import split_trace
 from openthoughts_cli.evals.answers import KINDS, Kind, ProblemAnswers, Sheet, kinds_of, read_sheet
+from openthoughts_cli.evals.evaluated import EvaluatedSteps
 from openthoughts_cli.evals.records import Sample
 from openthoughts_cli.explorer import figures, state
 from openthoughts_cli.explorer.frame import empty, errors_shown
@@ -18,10 +18,17 @@ from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.explorer.text import one_line, to_markdown
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
 
-__all__ = ["evaluated_steps", "show"]
+__all__ = ["show"]
 
 _NOBODY = "nothing"
 _AGREED = "terms_agreed"
+_IN_URL = ("run", "benchmark", "step", "with", "with_step", "kind", "problem")
+
+
+class _Evaluated(NamedTuple):
+    run: RunDirectory
+    steps: dict[str, list[int]]
+    """The steps with answers by benchmark."""
 
 
 def show() -> None:
@@ -30,61 +37,55 @@ def show() -> None:
     if settings.public:
         st.info("This app is public: answers are not shown.", icon=":material/lock:")
         return
-    places = _evaluations(settings)
-    if not places:
+    with errors_shown():
+        places = _evaluations(settings)
+        if places:
+            _page(places)
+            return
         st.title("Answers", anchor=False)
         empty(
             "No evaluation with answers is stored yet. Score a model:",
             "ot eval -b arithmetic --engine local",
         )
-        return
-    with errors_shown():
-        _page(places)
 
 
-def evaluated_steps(run: RunDirectory) -> dict[str, list[int]]:
-    """The steps with stored answers, ascending, by benchmark; those that go on still included."""
-    found: dict[str, list[int]] = {}
-    for samples in run.path.glob("evals/*/step-*/samples.jsonl"):
-        number = samples.parent.name.removeprefix("step-")
-        if number.isdecimal() and samples.parent.parent.name != NLL:
-            found.setdefault(samples.parent.parent.name, []).append(int(number))
-    return {benchmark: sorted(found[benchmark]) for benchmark in sorted(found)}
+@st.cache_resource
+def _evaluated() -> EvaluatedSteps:
+    return EvaluatedSteps()
 
 
-def _evaluations(settings: Settings) -> dict[str, RunDirectory]:
+def _evaluations(settings: Settings) -> dict[str, _Evaluated]:
     """Runs that have answers, the newest first, by the name that a URL gives them."""
     runs = {run.run_id: run for run in reversed(list_runs(settings.runs_root))}
     if settings.target_kind == "run":
         run = RunDirectory(settings.place_of("run", settings.target))
-        runs = {run.run_id: run, **runs}
-    return {
-        name: run
-        for name, run in runs.items()
-        if any(run.path.glob("evals/*/step-*/samples.jsonl"))
-    }
+        runs = {run.run_id: run} | {**runs, run.run_id: run}
+    found = {name: _Evaluated(run, _evaluated().of(run)) for name, run in runs.items()}
+    return {name: each for name, each in found.items() if each.steps}
 
 
-def _page(runs: dict[str, RunDirectory]) -> None:
+def _page(runs: dict[str, _Evaluated]) -> None:
     state.recall("answers")
+    if state.arrived("answers"):
+        for name in _IN_URL:
+            st.session_state.pop(f"answers_{name}", None)
     names = list(runs)
-    run = runs[_choice("run", "Run", names, names[0])]
-    steps = evaluated_steps(run)
+    run, steps = runs[_choice("run", "Run", names, names[0])]
     columns = st.columns([2, 1, 2, 1])
     with columns[0]:
         benchmark = _choice("benchmark", "Benchmark", list(steps), next(iter(steps)))
     numbers = [str(step) for step in steps[benchmark]]
     with columns[1]:
         step = _choice("step", "After step", numbers, numbers[-1])
-    others = [_NOBODY, *(n for n, r in runs.items() if benchmark in evaluated_steps(r))]
+    others = [_NOBODY, *(n for n, each in runs.items() if benchmark in each.steps)]
     with columns[2]:
         other = _choice("with", "Side by side with", others, _NOBODY)
     there: Sheet | None = None
     if other != _NOBODY:
-        its_steps = [str(each) for each in evaluated_steps(runs[other])[benchmark]]
+        its_steps = [str(each) for each in runs[other].steps[benchmark]]
         with columns[3]:
             its_step = _choice("with_step", "after step", its_steps, its_steps[0])
-        there = _sheet(runs[other], benchmark, its_step)
+        there = _sheet(runs[other].run, benchmark, its_step)
     here = _sheet(run, benchmark, step)
     _headline(here, there)
     chosen = _list(here, there)
@@ -98,7 +99,7 @@ def _page(runs: dict[str, RunDirectory]) -> None:
         kind=st.session_state.get("answers_kind"),
         problem=None if chosen is None else chosen.problem,
     )
-    if chosen is not None and _may_be_shown(here):
+    if chosen is not None and _may_be_shown(here, there):
         _problem(here, chosen, there)
 
 
@@ -148,8 +149,8 @@ def _list(here: Sheet, there: Sheet | None) -> ProblemAnswers | None:
     kinds: list[Kind] = [
         kind for kind in KINDS if there is not None or not kind.startswith("newly")
     ]
-    if st.session_state.get("answers_kind", state.read("kind")) in kinds:
-        st.session_state.setdefault("answers_kind", state.read("kind"))
+    if st.session_state.get("answers_kind", "") not in (None, *kinds):
+        st.session_state["answers_kind"] = next((k for k in kinds if k == state.read("kind")), None)
     explained = "; ".join(f"{each}: {KINDS[each]}" for each in kinds)
     picked = st.segmented_control("Only", kinds, key="answers_kind", help=explained)
     kind = next((each for each in kinds if each == picked), None)
@@ -164,6 +165,7 @@ def _list(here: Sheet, there: Sheet | None) -> ProblemAnswers | None:
     names = [each.problem for each in found]
     wanted = st.session_state.get("answers_problem", state.read("problem", names[0]))
     at = names.index(wanted) if wanted in names else 0
+    table = f"answers-table-{here.path}-{kind}"
     event: Any = st.dataframe(
         [_line(each, other.get(each.problem), _may_be_listed(here)) for each in found],
         hide_index=True,
@@ -171,17 +173,15 @@ def _list(here: Sheet, there: Sheet | None) -> ProblemAnswers | None:
         height=min(38 * len(found) + 40, 260),
         on_select="rerun",
         selection_mode="single-row",
-        key=f"answers-table-{here.path}-{kind}",
+        key=table,
         column_config={"question": st.column_config.TextColumn(width="large")},
     )
     selected = event["selection"]["rows"]
-    if (
-        selected
-        and selected[0] < len(found)
-        and st.session_state.get("answers_marked") != selected[0]
-    ):
-        st.session_state["answers_marked"] = selected[0]
+    # A mark leads to its problem once; after that the buttons lead on while it stays.
+    marked = (table, selected[0]) if selected and selected[0] < len(found) else None
+    if marked is not None and marked != st.session_state.get("answers_marked"):
         at = selected[0]
+    st.session_state["answers_marked"] = marked
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Previous", icon=":material/chevron_left:", shortcut="Left", disabled=at == 0,
@@ -221,9 +221,9 @@ def _may_be_listed(sheet: Sheet) -> bool:
     return not sheet.private or bool(st.session_state.get(_AGREED))
 
 
-def _may_be_shown(sheet: Sheet) -> bool:
+def _may_be_shown(here: Sheet, there: Sheet | None) -> bool:
     """GPQA's terms ask that its texts are not shown in public: whoever looks confirms them first."""
-    if not sheet.private or st.session_state.get(_AGREED):
+    if _may_be_listed(here) and (there is None or _may_be_listed(there)):
         return True
     st.warning(
         "The terms of this data set ask that its examples are not revealed in plain text or images "

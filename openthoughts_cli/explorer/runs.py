@@ -33,7 +33,11 @@ def show() -> None:
     if settings.public:
         st.info("This app is public: runs are not shown.", icon=":material/lock:")
         return
-    rows = _rows_with_target(settings)
+    with errors_shown():
+        _page(settings, _rows_with_target(settings))
+
+
+def _page(settings: Settings, rows: list[RunRow]) -> None:
     if not rows:
         st.title("Runs", anchor=False)
         empty(
@@ -44,21 +48,21 @@ def show() -> None:
     ids = [row.summary.run_id for row in rows]
     first = [settings.target] if settings.target_kind == "run" else ids[:1]
     wanted = state.read_many("run", among=ids) or [Path(name).name for name in first]
-    state.begin("runs", {"runs_chosen": [name for name in wanted if name in ids]})
-    with errors_shown():
-        found = _table(rows)
-        chosen: list[str] = st.multiselect(
-            "Runs to look at",
-            ids,
-            key="runs_chosen",
-            max_selections=_MOST_CURVES,
-            help="Curves are drawn over one another; of two or more the settings are compared.",
-        )
-        state.finish("runs", run=chosen)
-        by_id = {row.summary.run_id: row for row in [*rows, *found]}
-        shown = [by_id[name] for name in chosen if name in by_id]
-        if shown:
-            _chosen(shown)
+    known = [name for name in wanted if name in ids]
+    state.begin("runs", {"runs_chosen": known[:_MOST_CURVES]})
+    _table(rows)
+    chosen: list[str] = st.multiselect(
+        "Runs to look at",
+        ids,
+        key="runs_chosen",
+        max_selections=_MOST_CURVES,
+        help="Curves are drawn over one another; of two or more the settings are compared.",
+    )
+    state.finish("runs", run=chosen)
+    by_id = {row.summary.run_id: row for row in rows}
+    shown = [by_id[name] for name in chosen if name in by_id]
+    if shown:
+        _chosen(shown)
 
 
 @st.cache_resource(max_entries=4)
@@ -67,17 +71,21 @@ def _run_table(root: str) -> RunTable:
 
 
 def _rows_with_target(settings: Settings) -> list[RunRow]:
-    """The runs under the root, and the one given on the command line wherever it is."""
+    """The runs under the root, and the one given on the command line wherever it is.
+
+    Of two with one id, that of the command line: the other could not be told from it.
+    """
     rows = _run_table(str(settings.runs_root)).rows()
     if settings.target_kind != "run":
         return rows
     place = settings.place_of("run", settings.target)
     if place.parent.resolve() == settings.runs_root.resolve():
         return rows
-    return [r for r in _run_table(str(place.parent)).rows() if r.directory.path == place] + rows
+    others = [row for row in rows if row.summary.run_id != place.name]
+    return [r for r in _run_table(str(place.parent)).rows() if r.directory.path == place] + others
 
 
-def _table(rows: Sequence[RunRow]) -> Sequence[RunRow]:
+def _table(rows: Sequence[RunRow]) -> None:
     left, right = st.columns([3, 1])
     words = left.text_input("Find", key="runs_find", placeholder="run, model, subset or status")
     statuses = sorted({row.summary.status for row in rows})
@@ -96,7 +104,8 @@ def _table(rows: Sequence[RunRow]) -> Sequence[RunRow]:
         height=min(38 * len(found) + 40, 330),
         on_select="rerun",
         selection_mode="multi-row",
-        key="runs_table",
+        # Marks are numbers of lines: with other lines they would be marks of other runs.
+        key=f"runs_table-{hash(tuple(row.summary.run_id for row in found))}",
         column_config={
             "cost at most": st.column_config.NumberColumn(format="dollar"),
             "tokens": st.column_config.NumberColumn(format="localized"),
@@ -113,7 +122,6 @@ def _table(rows: Sequence[RunRow]) -> Sequence[RunRow]:
             on_click=_look_at,
             args=(picked,),
         )
-    return found
 
 
 def _look_at(picked: list[str]) -> None:
@@ -153,19 +161,28 @@ def _cells(row: RunRow) -> dict[str, Any]:
 def _chosen(rows: Sequence[RunRow]) -> None:
     for row in rows:
         _headline(row)
-    goes_on = any(state_of(row.directory) == "running" for row in rows)
     directories = tuple(row.directory for row in rows)
-    if goes_on:
+    if _goes_on(directories):
         st.caption(
             f":material/bolt: A run goes on; its curves are read anew every {_FRESH_S:.0f} s."
         )
-        st.fragment(_curves, run_every=_FRESH_S)(directories)
+        st.fragment(_live_curves, run_every=_FRESH_S)(directories)
     else:
         _curves(directories)
     if len(rows) > 1:
         _differences(directories)
     else:
         _details(rows[0].directory)
+
+
+def _goes_on(runs: Sequence[RunDirectory]) -> bool:
+    return any(state_of(run) == "running" for run in runs)
+
+
+def _live_curves(runs: Sequence[RunDirectory]) -> None:
+    if not _goes_on(runs):
+        st.rerun()  # the whole page: how the run ended stands above, and nothing is polled any more
+    _curves(runs)
 
 
 def _headline(row: RunRow) -> None:

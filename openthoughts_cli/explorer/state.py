@@ -15,7 +15,17 @@ from urllib.parse import quote, urlencode
 
 import streamlit as st
 
-__all__ = ["begin", "finish", "link", "read", "read_int", "read_many", "recall", "write"]
+__all__ = [
+    "arrived",
+    "begin",
+    "finish",
+    "link",
+    "read",
+    "read_int",
+    "read_many",
+    "recall",
+    "write",
+]
 
 _MOST_CHARS = 4_000
 _MOST_VALUES = 200
@@ -30,14 +40,21 @@ def begin(page: str, /, values: Mapping[str, Any]) -> None:
         page: whose state this is.
         values: of each widget's key its value by the URL, checked.
     """
-    now = _url()
-    written: dict[str, Any] = st.session_state.setdefault(_WRITTEN, {})
-    if written.get(page) != now:
-        written[page] = now
+    if arrived(page):
         st.session_state.update(values)
         return
     for name, value in values.items():
         st.session_state.setdefault(name, value)
+
+
+def arrived(page: str, /) -> bool:
+    """Whether the URL is not the one that this page wrote last; True once for each that came."""
+    now = _url()
+    written: dict[str, Any] = st.session_state.setdefault(_WRITTEN, {})
+    if written.get(page) == now:
+        return False
+    written[page] = now
+    return True
 
 
 def finish(page: str, /, **values: str | int | Sequence[str] | None) -> None:

@@ -103,6 +103,35 @@ def test_a_run_that_is_no_run_in_the_url_is_left_out(opens: Opens, root: Path) -
     assert app.multiselect(key="runs_chosen").value == ["first"]
 
 
+def test_more_runs_in_the_url_than_can_be_drawn_are_cut(opens: Opens, root: Path) -> None:
+    names = [f"run-{number:02}" for number in range(14)]
+    for name in names:
+        answered_run(root / "runs", name, steps=1)
+    app = opens("runs", run=names)
+    assert app.multiselect(key="runs_chosen").value == names[:12]
+
+
+def test_a_run_given_by_its_path_is_shown_and_not_its_namesake(
+    opens: Opens, root: Path, tmp_path: Path
+) -> None:
+    answered_run(root / "runs", "first", learning_rate=1e-3)
+    elsewhere = answered_run(tmp_path / "elsewhere", "first", learning_rate=7e-4)
+    settings = Settings("sample", target_kind="run", target=str(elsewhere.path))
+    app = opens("runs", settings)
+    assert app.multiselect(key="runs_chosen").value == ["first"]
+    assert list(app.dataframe[0].value["run"]) == ["first"]
+    assert "0.0007" in shown(app)
+    assert opens("answers", settings).selectbox(key="answers_run").options == ["first"]
+
+
+@pytest.mark.parametrize("page", ["runs", "answers"])
+def test_a_run_that_was_deleted_since_is_an_error_in_words(
+    opens: Opens, tmp_path: Path, page: str
+) -> None:
+    gone = Settings("sample", target_kind="run", target=str(tmp_path / "elsewhere" / "gone"))
+    assert "is no name of something" in shown(opens(page, gone))
+
+
 def test_an_answer_shows_question_verdict_and_difference_and_stays_text(
     opens: Opens, root: Path
 ) -> None:
@@ -126,6 +155,32 @@ def test_two_checkpoints_stand_side_by_side_and_can_be_filtered(opens: Opens, ro
     assert app.button(key="answers_previous").disabled
     app.button(key="answers_next").click().run()
     assert "Problem 2 of 6" in shown(app)
+
+
+def test_a_link_that_comes_while_the_page_is_open_is_followed(opens: Opens, root: Path) -> None:
+    answered_run(root / "runs", "first")
+    answered_run(root / "runs", "second")
+    app = opens("answers", run="first", step="8", kind="wrong")
+    app.button(key="answers_next").click().run()
+    problem = app.query_params["problem"]
+    app.query_params.clear()  # as the browser's back button does, or a link of another page
+    for name, value in (("run", "second"), ("step", "0")):
+        app.query_params[name] = value
+    app.run()
+    assert app.selectbox(key="answers_run").value == "second"
+    assert app.selectbox(key="answers_step").value == "0"
+    assert "Problem 1 of 6" in shown(app) and app.query_params["problem"] != problem
+    assert "kind" not in app.query_params
+
+
+def test_a_choice_stands_when_the_page_runs_again(opens: Opens, root: Path) -> None:
+    answered_run(root / "runs", "first")
+    app = opens("answers", run="first", step="8", kind="wrong")
+    app.selectbox(key="answers_step").set_value("0").run()
+    app.button(key="answers_next").click().run()
+    app.run()
+    assert app.selectbox(key="answers_step").value == "0"
+    assert "Problem 2 of" in shown(app)
 
 
 def test_gpqas_text_is_hidden_until_its_terms_are_confirmed(opens: Opens, root: Path) -> None:
