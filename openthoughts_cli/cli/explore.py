@@ -10,9 +10,11 @@ from openthoughts_cli.cli import complete
 from openthoughts_cli.cli.console import Console, open_console
 from openthoughts_cli.cli.options import (
     DatasetOption,
+    FullOption,
     OfflineOption,
     PlainOption,
     QuietOption,
+    TokenizerOption,
     go_offline,
 )
 
@@ -32,13 +34,8 @@ def explore(
         ),
     ] = None,
     dataset: DatasetOption = None,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option("--tokenizer", metavar="MODEL", help="Whose tokens: a model id or folder."),
-    ] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="All files of a large hub data set.")
-    ] = False,
+    tokenizer: TokenizerOption = None,
+    full: FullOption = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
     port: Annotated[
         int | None,
@@ -73,7 +70,9 @@ def explore(
     from openthoughts_cli.explorer.serve import choose_port, is_loopback, serve
     from openthoughts_cli.explorer.target import find_settings
 
-    settings = find_settings(target, dataset=dataset, tokenizer=tokenizer, full=full, public=public)
+    settings = find_settings(
+        target, dataset=dataset, tokenizer=tokenizer, full=bool(full), public=public
+    )
     port = choose_port(address, port)
     if not is_loopback(address) and not public:
         console.warn(
