@@ -54,6 +54,22 @@ _hear_ctrl_c()
 _isolate()  # before any test module imports a library that reads the environment once
 
 
+_IS_SOAK = os.environ.get("OT_TEST_SOAK", "1") != "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In a soak no test has a time limit: their marks are for the usual number of tries, and would
+    outrank `--timeout 0`."""
+    for item in items if _IS_SOAK else ():
+        item.add_marker(pytest.mark.timeout(0), append=False)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In a soak a failure is told at once: one that is stopped gets no summary."""
+    if _IS_SOAK and report.failed:
+        print(f"\n{report.nodeid}: {report.when} failed\n{report.longreprtext}", flush=True)
+
+
 @pytest.fixture(autouse=True)
 def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs, subsets and indexes of this test alone; whoever writes there makes the directory."""
