@@ -16,6 +16,7 @@
     ├── SandboxError        exit 1   model-written code that cannot be isolated on this system
     ├── MissingExtraError       exit 1   an optional dependency that is not installed
     ├── ConflictError           exit 1   something else is there: a name taken, a directory locked
+    │   └── InUseError          exit 1   a run's directory that another process works in
     ├── StorageError            exit 1   a full disk, a directory that cannot be written
     ├── ConfirmationError       exit 1   spending that nobody agreed to
     ├── PartialError            exit 3   some of the parts failed, the others are kept
@@ -41,6 +42,7 @@ __all__ = [
     "DataError",
     "EmptyResultError",
     "EngineError",
+    "InUseError",
     "IntegrityError",
     "InterruptedByUser",
     "MissingExtraError",
@@ -169,6 +171,12 @@ class ConflictError(OtError):
     """The place is taken: a name in use, a directory locked by another process."""
 
     code = "conflict"
+
+
+class InUseError(ConflictError):
+    """Another process works in the run's directory; it is free once that one ends."""
+
+    code = "in-use"
 
 
 class StorageError(OtError):

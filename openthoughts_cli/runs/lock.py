@@ -9,7 +9,7 @@ from collections.abc import Generator
 
 from filelock import FileLock, Timeout
 
-from openthoughts_cli.errors import ConflictError
+from openthoughts_cli.errors import InUseError
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.store import as_storage_errors, make_directory, write_whole
 
@@ -21,7 +21,7 @@ def locked(run: RunDirectory) -> Generator[None]:
     """Hold the run for this process; the system frees it however the process ends.
 
     Raises:
-        ConflictError: another process holds it, with its pid and host.
+        InUseError: another process holds it, with its pid and host.
     """
     make_directory(run.path)
     owner = run.path / ".owner"
@@ -31,7 +31,7 @@ def locked(run: RunDirectory) -> Generator[None]:
             lock.acquire()
     except Timeout:
         who = owner.read_text().strip() if owner.exists() else "another process"
-        raise ConflictError(
+        raise InUseError(
             f"{run.path} is in use by {who}",
             hint="wait for it to end, or give this run another name (--run-name)",
         ) from None

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from typing import Any
 
 __all__ = ["main"]
@@ -68,6 +69,9 @@ def _run(values: dict[str, Any], tell: _Teller) -> Any:
     try:
         result = train(TrainConfig.model_validate(values), stop=stop, listener=tell.event)
     except OtError as error:
+        return CellOutcome.of_error(error)
+    except Exception as error:  # noqa: BLE001 - it goes home as the cell's outcome
+        traceback.print_exc()  # into the log, whose last lines are shown
         return CellOutcome.of_error(error)
     return CellOutcome.of_result(result)
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from openthoughts_cli.errors import ConflictError
+from openthoughts_cli.errors import InUseError
 from openthoughts_cli.events import EvalDone, Event, Listener, Notice, StepDone
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.lock import locked
@@ -65,6 +65,11 @@ class Conductor:
         watching = asyncio.ensure_future(self._watch())
         try:
             await asyncio.gather(*(self._cell(cell) for cell in cells))
+        except KeyboardInterrupt:
+            # The second Ctrl-C, heard while a cell's task ran: it has left the loop by itself, and
+            # of this task nobody would take it any more.
+            self._launcher.kill()
+            raise asyncio.CancelledError from None
         except BaseException:
             self._launcher.kill()
             raise
@@ -89,6 +94,11 @@ class Conductor:
                 if self._closing or self._stop.requested:
                     return
                 outcome = await self._attempt(cell)
+                while outcome.held and not self._closing:
+                    # Taken between our look and the worker's start: a child of a sweep that was
+                    # killed gets there late. It is waited for, and is no failure of the cell.
+                    await asyncio.sleep(_LOOK_S)
+                    outcome = await self._attempt(cell)
                 again = outcome.status == "died" and attempt < MOST_TRIES and not self._closing
                 if outcome.status == "died" and not again:
                     outcome = _after_death(outcome, attempt, self._closing)
@@ -124,7 +134,7 @@ class Conductor:
                     with locked(run):
                         return
                 return
-            except ConflictError as error:
+            except InUseError as error:
                 if not said:
                     self._listener(Notice(f"{name}: waiting, {error.message}"))
                     said = True

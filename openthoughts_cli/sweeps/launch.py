@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from openthoughts_cli.config.train import TrainConfig
-from openthoughts_cli.errors import BudgetError, InterruptedByUser, OtError
+from openthoughts_cli.errors import BudgetError, InterruptedByUser, InUseError, OtError
 from openthoughts_cli.events import Event, Listener
 from openthoughts_cli.redaction import redact
 from openthoughts_cli.runs.layout import RunDirectory
@@ -41,6 +41,7 @@ class CellOutcome:
 
     `died` is a worker that is gone without a word (killed, out of memory, its machine lost): the
     cell goes on from its last checkpoint elsewhere. `last_lines` is the end of what the worker wrote.
+    `held`: it failed because another process was in the run's directory, and nothing was done.
     """
 
     status: Status
@@ -48,6 +49,7 @@ class CellOutcome:
     hint: str = ""
     spent_usd: float = 0.0
     last_lines: tuple[str, ...] = ()
+    held: bool = False
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CellOutcome:
@@ -58,6 +60,7 @@ class CellOutcome:
             hint=str(values.get("hint", "")),
             spent_usd=float(values.get("spent_usd", 0.0)),
             last_lines=tuple(values.get("last_lines", ())),
+            held=values.get("held") is True,
         )
 
     @classmethod
@@ -78,7 +81,8 @@ class CellOutcome:
         if isinstance(error, BudgetError):
             return cls("budget", error.message, error.hint or "")
         if isinstance(error, OtError):
-            return cls("failed", redact(error.message), redact(error.hint or ""))
+            held = isinstance(error, InUseError)
+            return cls("failed", redact(error.message), redact(error.hint or ""), held=held)
         return cls("failed", redact(f"{type(error).__name__}: {error}"), "this is a bug")
 
 

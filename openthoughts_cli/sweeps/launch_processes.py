@@ -25,6 +25,8 @@ __all__ = ["ProcessLauncher"]
 
 _LINE_BYTES = 1 << 24
 _LAST_LINES = 6
+_UNKNOWN_CODE = 255
+"""What asyncio tells where somebody else took the child's exit status, as under an ignored SIGCHLD."""
 
 
 class ProcessLauncher:
@@ -87,7 +89,7 @@ class ProcessLauncher:
                 child.stdin.close()
         if outcome is not None:
             return dataclasses.replace(outcome, last_lines=_last_lines(log))
-        ended = "died" if code < 0 else "failed"
+        ended = "died" if code < 0 or code == _UNKNOWN_CODE else "failed"
         return CellOutcome(ended, _how(code), last_lines=_last_lines(log))
 
     def pids(self) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from openthoughts_cli.errors import (
     ConflictError,
     DataError,
     InterruptedByUser,
+    InUseError,
     OtError,
     StorageError,
 )
@@ -228,7 +229,7 @@ class _Job:
         self._agree(plan)
         with locked(run):
             if run.config_path.exists():  # somebody else began it while we were planning
-                raise ConflictError(
+                raise InUseError(
                     f"the run {run.run_id} was begun by another process meanwhile",
                     hint="give the same command again to go on with it, or another --run-name",
                 )
