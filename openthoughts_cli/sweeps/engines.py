@@ -56,6 +56,8 @@ class Gate:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def start() -> None:
+            if answer.cancelled() and not trains:
+                return  # nobody waits for it any more: it would be paid for nothing
             sent = self._start(request)
             sent.add_done_callback(lambda done: _hand_over(done, answer))
 

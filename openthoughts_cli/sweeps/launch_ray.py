@@ -97,16 +97,17 @@ class RayLauncher:
             home=home,
             environ={name: os.environ[name] for name in _KEYS if name in os.environ},
         )
-        stream = self._task.options(**self._options(config)).remote(parcel, self._switch)
-        self._running.add(stream)
+        stream = None
         try:
+            stream = self._task.options(**self._options(config)).remote(parcel, self._switch)
+            self._running.add(stream)
             return await self._listen(stream, job.run, home, listener)
         except self._ray.exceptions.TaskCancelledError:
             return CellOutcome("interrupted")
         except self._ray.exceptions.RayTaskError as error:
             lines = tuple(str(error).splitlines()[-6:])
             return CellOutcome("failed", lines[-1] if lines else str(error), last_lines=lines)
-        except self._ray.exceptions.RayError as error:
+        except (self._ray.exceptions.RayError, ConnectionError) as error:  # the latter: a client's
             return CellOutcome("died", f"the Ray worker is gone: {_first_line(error)}")
         finally:
             self._running.discard(stream)

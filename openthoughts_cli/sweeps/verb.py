@@ -278,10 +278,10 @@ def _status(plan: SweepPlan, outcomes: Mapping[str, CellOutcome], *, stopped: bo
     statuses = {outcome.status for outcome in outcomes.values()}
     done = sum(cell.state == "done" for cell in plan.cells)
     done += sum(outcome.status == "done" for outcome in outcomes.values())
+    if done == len(plan.cells):
+        return "done"
     if "budget" in statuses:
         return "budget"
     if stopped:
         return "interrupted"
-    if done == len(plan.cells):
-        return "done"
     return "partial" if done else "failed"

@@ -78,6 +78,31 @@ def test_a_request_that_is_refused_at_once_makes_room_for_the_next() -> None:
     assert asyncio.run(go()) == "yes"
 
 
+def test_an_answer_that_nobody_waits_for_any_more_is_not_asked_for() -> None:
+    sent: list[str] = []
+
+    async def go() -> None:
+        gate = Gate(1)
+        opened = asyncio.get_running_loop().create_future()
+
+        def request(name: str) -> Callable[[], Awaitable[None]]:
+            def send() -> Awaitable[None]:
+                sent.append(name)
+                return opened
+
+            return send
+
+        first = asyncio.ensure_future(gate.send(request("first"), trains=False))
+        left = asyncio.ensure_future(gate.send(request("left"), trains=False))
+        last = asyncio.ensure_future(gate.send(request("last"), trains=False))
+        left.cancel()
+        opened.set_result(None)
+        await asyncio.gather(first, last)
+
+    asyncio.run(go())
+    assert sent == ["first", "last"]
+
+
 def test_a_shared_meter_holds_both_limits() -> None:
     whole = Meter(1.0)
     one, two = ShareMeter(None, 0.0, whole), ShareMeter(0.5, 0.4, whole)
@@ -87,6 +112,9 @@ def test_a_shared_meter_holds_both_limits() -> None:
     two.reserve(0.1)
     with pytest.raises(BudgetError):
         one.reserve(0.3)  # the sweep's
+    # What was refused is set aside nowhere: a run's log would count it as spent.
+    assert one.reserved_usd == pytest.approx(0.7)
+    assert two.reserved_usd == pytest.approx(0.1)
     one.settle(0.7, 0.2)
     assert whole.spent_usd == pytest.approx(0.2)
     assert whole.reserved_usd == pytest.approx(0.1)

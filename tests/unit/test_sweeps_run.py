@@ -137,6 +137,19 @@ def test_a_stopped_sweep_goes_on_to_the_losses_of_an_undisturbed_one(model: str)
         assert steps == list(range(1, len(steps) + 1))
 
 
+def test_a_stop_that_comes_when_all_is_done_changes_nothing(model: str) -> None:
+    stop = StopRequest()
+    ended: list[str] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, CellEnded):
+            ended.append(event.cell)
+            stop.requested = len(ended) == 2
+
+    result = run_sweep(grid(model), open_engine=opening(model), stop=stop, listener=note)
+    assert (result.status, result.done) == ("done", 2)
+
+
 def test_a_stop_before_the_start_starts_nothing(model: str) -> None:
     with pytest.raises(InterruptedByUser):
         run_sweep(grid(model), open_engine=opening(model), stop=StopRequest(requested=True))
