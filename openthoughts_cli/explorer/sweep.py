@@ -31,6 +31,7 @@ __all__ = ["show"]
 
 _VIEWS = ("Ranking", "Effects", "Pairs", "Cells")
 _MOST_PAIRED = 24
+_FRESH_S = 3.0
 _AT = {"final": "the final weights", "best": "the best checkpoint by held-out NLL"}
 
 
@@ -57,12 +58,14 @@ def show() -> None:
         {
             "sweep_name": state.read("name", first, among=names),
             "sweep_view": state.read("view", _VIEWS[0], among=_VIEWS),
+            "sweep_metric": state.read("metric"),
+            "sweep_at": state.read("of", "final", among=tuple(_AT)),
         },
     )
     name = st.selectbox("Sweep", names, key="sweep_name", format_func=lambda n: Path(n).name)
     with errors_shown():
         place = settings.place_of("sweep", name)
-        sweep = load_sweep(str(place))
+        sweep = _loaded(str(place))
         _headline(sweep)
         view = (
             st.segmented_control("View", _VIEWS, key="sweep_view", label_visibility="collapsed")
@@ -73,7 +76,13 @@ def show() -> None:
             _cells(sweep)
             return
         metric, at = _asked(sweep)
-        state.finish("sweep", name=name, view=None if view == _VIEWS[0] else view, metric=metric)
+        state.finish(
+            "sweep",
+            name=name,
+            view=None if view == _VIEWS[0] else view,
+            metric=metric,
+            of=None if at == "final" else at,
+        )
         if metric is None:
             st.info(
                 "No cell is done yet, so there is nothing to rank.",
@@ -87,6 +96,12 @@ def show() -> None:
         {"Ranking": _ranking, "Effects": _effects, "Pairs": _pairs}[view](board)
         for note in board.notes:
             st.caption(to_markdown(note))
+
+
+@st.cache_resource(ttl=_FRESH_S, max_entries=4, show_spinner=False)
+def _loaded(place: str) -> Sweep:
+    """A sweep as it stood at most seconds ago: its cells are looked for among all runs."""
+    return load_sweep(place)
 
 
 def _stamp(sweep: Sweep) -> tuple[Any, ...]:
@@ -103,7 +118,7 @@ def _stamp(sweep: Sweep) -> tuple[Any, ...]:
 @st.cache_resource(max_entries=8, show_spinner="Ranking …")
 def _ranked(place: str, stamp: tuple[Any, ...], metric: str, at: Any) -> Leaderboard:
     del stamp
-    return rank_sweep(load_sweep(place), metric=metric, at=at)
+    return rank_sweep(_loaded(place), metric=metric, at=at)
 
 
 def _headline(sweep: Sweep) -> None:
@@ -135,7 +150,7 @@ def _asked(sweep: Sweep) -> tuple[str | None, str]:
     left, right = st.columns(2)
     usual = sweep.metric if sweep.metric in names else names[0]
     if st.session_state.get("sweep_metric") not in names:
-        st.session_state["sweep_metric"] = state.read("metric", usual, among=names)
+        st.session_state["sweep_metric"] = usual
     metric = left.selectbox("By", names, key="sweep_metric")
     of_held_out = metric.startswith(f"eval/{NLL}/")
     at = "final"

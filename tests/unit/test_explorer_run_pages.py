@@ -206,6 +206,21 @@ def test_a_sweep_is_ranked_with_ties_effects_pairs_and_cells(opens: Opens, root:
         assert said in shown(opened) or any(said in each.label for each in opened.expander)
 
 
+def test_what_a_sweep_is_ranked_by_stands_in_the_url(opens: Opens, root: Path) -> None:
+    FinishedSweep(root, {"train.lora_rank": [8, 32]}, name="ranked")
+    app = opens("sweep", name="ranked")
+    metrics = app.selectbox(key="sweep_metric").options
+    other = next(name for name in metrics if not name.startswith("eval/nll/"))
+    app = opens("sweep", name="ranked", metric=other, of="best")
+    assert app.selectbox(key="sweep_metric").value == other
+    assert app.selectbox(key="sweep_at").value == "best"
+    app.run()
+    assert app.query_params["of"] in ("best", ["best"])
+    app.selectbox(key="sweep_at").set_value("final").run()
+    assert "of" not in app.query_params
+    assert opens("sweep", name="ranked", metric="no/metric").selectbox(key="sweep_metric").value
+
+
 def test_a_damaged_sweep_is_an_error_in_words(opens: Opens, root: Path) -> None:
     sweep = FinishedSweep(root, {"train.lora_rank": [8, 32]}, name="ranks")
     sweep.directory.sweep_path.write_text("{")
