@@ -1,9 +1,15 @@
-"""What a run measured, as points of curves: against steps, tokens or money, with intervals."""
+"""What a run measured, as points of curves: against steps, tokens or money, with intervals.
+
+A page asks for a dozen curves of a run every few seconds, so what its logs say is kept until they grow.
+"""
 
 from __future__ import annotations
 
+import bisect
+import functools
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
 
 from openthoughts_cli.errors import OtError
 from openthoughts_cli.evals.records import EvalDirectory
@@ -21,6 +27,7 @@ AXES: dict[Axis, str] = {
 }
 TRAIN_LOSS = "train/mean_nll"
 _MOST_POINTS = 1_000
+_KEPT_LOGS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,9 @@ class Point:
 
 def curve_names(run: RunDirectory) -> list[str]:
     """The curves that a run has: the training loss, then `<benchmark>/<metric>`."""
-    names = [TRAIN_LOSS] if step_metrics(run) else []
-    for benchmark, by_step in eval_metrics(run).items():
+    measured = _measured(run)
+    names = [TRAIN_LOSS] if measured.losses else []
+    for benchmark, by_step in measured.evals.items():
         metrics = dict.fromkeys(metric for _, values in by_step for metric in values)
         names += [f"{benchmark}/{metric}" for metric in metrics]
     return names
@@ -52,10 +60,10 @@ def curve(run: RunDirectory, name: str, axis: Axis = "step") -> list[Point]:
             dollars that the log gives for that moment (an upper bound; 0 on an engine that is free).
     """
     if name == TRAIN_LOSS:
-        values = [(int(line["step"]), float(line["train_mean_nll"])) for line in step_metrics(run)]
+        values = _measured(run).losses
     else:
         benchmark, _, metric = name.partition("/")
-        found = eval_metrics(run).get(benchmark, [])
+        found = _measured(run).evals.get(benchmark, [])
         values = [(step, float(scores[metric])) for step, scores in found if metric in scores]
     spread = _spread(values)
     place = _places(run, axis)
@@ -84,8 +92,6 @@ class _Places:
     def __call__(self, step: int) -> float:
         if self._known is None:
             return float(step)
-        import bisect
-
         index = bisect.bisect_right(self._steps, step) - 1
         return self._known[self._steps[index]] if index >= 0 else 0.0
 
@@ -93,19 +99,58 @@ class _Places:
 def _places(run: RunDirectory, axis: Axis) -> _Places:
     if axis == "step":
         return _Places(None)
-    known: dict[int, float] = {}
     if axis == "tokens":
-        total = 0.0
-        for line in step_metrics(run):
-            tokens = line.get("num_tokens")
-            total += tokens if isinstance(tokens, (int, float)) else 0
-            known[int(line["step"])] = total
-        return _Places(known)
-    for line in read_lines(run.events_path):
+        return _Places(_measured(run).tokens)
+    return _Places(_spent(run.events_path, _stamp(run.events_path)))
+
+
+class _Measured(NamedTuple):
+    """What curves need of metrics.jsonl; shared, so nobody changes it."""
+
+    losses: list[tuple[int, float]]
+    tokens: dict[int, float]
+    """The training tokens of all steps up to each."""
+    evals: dict[str, list[tuple[int, dict[str, float]]]]
+
+
+def _measured(run: RunDirectory) -> _Measured:
+    return _read(run.path, _stamp(run.metrics_path))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Another one after each line that is appended."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=_KEPT_LOGS)
+def _read(path: Path, stamp: tuple[int, int]) -> _Measured:
+    del stamp  # a log that grew is read again
+    run = RunDirectory(path)
+    losses: list[tuple[int, float]] = []
+    tokens: dict[int, float] = {}
+    total = 0.0
+    for line in step_metrics(run):
+        step, count = int(line["step"]), line.get("num_tokens")
+        total += count if isinstance(count, (int, float)) else 0
+        losses.append((step, float(line["train_mean_nll"])))
+        tokens[step] = total
+    return _Measured(losses, tokens, eval_metrics(run))
+
+
+@functools.lru_cache(maxsize=_KEPT_LOGS)
+def _spent(events: Path, stamp: tuple[int, int]) -> dict[int, float]:
+    """Dollars spent at most when each step was logged."""
+    del stamp
+    known: dict[int, float] = {}
+    for line in read_lines(events):
         step, usd = line.get("step"), line.get("most_spent_usd")
         if isinstance(step, int) and isinstance(usd, (int, float)):
             known[step] = max(float(usd), known.get(step, 0.0))
-    return _Places(known)
+    return known
 
 
 def _interval(run: RunDirectory, name: str, step: int) -> tuple[float | None, float | None]:

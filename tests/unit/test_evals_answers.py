@@ -12,6 +12,7 @@ from openthoughts_cli.evals.answers import ProblemAnswers, Sheet, kinds_of, read
 from openthoughts_cli.evals.run_curves import TRAIN_LOSS, curve, curve_names
 from openthoughts_cli.runs.browse import RunTable
 from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.store import append_line
 from tests.doubles.answered_run import answered_run
 
 
@@ -136,3 +137,12 @@ def test_the_table_reads_a_run_again_when_it_changes(tmp_path: Path) -> None:
     assert changed[0].summary.status == "unfinished" and changed[1] is rows[1]
     old.config_path.write_text("{")
     assert table.rows()[-1].summary.problem or table.rows()[0].summary.problem
+
+
+def test_a_curve_grows_with_its_log(run: RunDirectory) -> None:
+    before = curve(run, TRAIN_LOSS, "tokens")
+    assert curve(run, TRAIN_LOSS, "tokens") == before
+    append_line(run.metrics_path, {"step": 9, "num_tokens": 100, "train_mean_nll": 0.25})
+    grown = curve(run, TRAIN_LOSS, "tokens")
+    assert grown[:-1] == before
+    assert (grown[-1].step, grown[-1].at, grown[-1].value) == (9, before[-1].at + 100, 0.25)
