@@ -105,6 +105,8 @@ def make_directory(path: Path, *, shared: bool = False) -> None:
         StorageError: it cannot be made.
     """
     with as_storage_errors(path):
+        if path.is_dir():
+            return  # one look in place of one for each directory above: every appended line asks
         if not shared:
             missing = [place for place in (path, *path.parents) if not place.exists()]
             for place in reversed(missing):
