@@ -44,12 +44,16 @@ class Price:
 
 
 class Meter:
-    """What was spent and what is reserved, against a limit in dollars (None: no limit)."""
+    """What was spent and what is reserved, against a limit in dollars (None: no limit).
+
+    `before_sending` is called when money is set aside and its request is not sent yet.
+    """
 
     def __init__(self, max_usd: float | None, *, spent_usd: float = 0.0) -> None:
         self.max_usd = max_usd
         self.spent_usd = spent_usd
         self.reserved_usd = 0.0
+        self.before_sending: Callable[[], None] | None = None
 
     def reserve(self, usd: float) -> None:
         """Set `usd` aside for a request.
@@ -88,6 +92,8 @@ class Meter:
         """
         self.reserve(upper)
         try:
+            if self.before_sending is not None:
+                self.before_sending()
             request = send()
         except BaseException:
             self.settle(upper, 0.0)

@@ -45,6 +45,8 @@ __all__ = [
 
 _NOT_LOGGED = (StageProgress,)
 _PROGRESS_EVERY_S = 5.0
+_TOLD_USD, _TOLD_SHARE = 0.01, 0.01
+"""Money is written anew when it grew by a cent and by a hundredth."""
 EVENT_KINDS: dict[type[Event], str] = {
     Notice: "notice",
     StageStarted: "stage_started",
@@ -82,6 +84,7 @@ class RunLog:
         self.attempt = attempt
         self._now_s = now_s
         self._progress_s: dict[tuple[str, int], float] = {}
+        self._told_usd = 0.0
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, _NOT_LOGGED) or not self._is_worth_a_line(event):
@@ -91,6 +94,18 @@ class RunLog:
             append_line(self._run.metrics_path, {**step_line(event), "attempt": self.attempt})
         elif isinstance(event, EvalDone):
             append_line(self._run.metrics_path, {**eval_line(event), "attempt": self.attempt})
+
+    def tell_money(self) -> None:
+        """Write what the run may have cost, where that grew since an event was written.
+
+        Called before a paid request is sent: a kill while it is answered, for an hour perhaps,
+        would otherwise leave its cost out, and the next attempt would pass the limit.
+        """
+        if self._spent_usd is None:
+            return
+        usd = self._spent_usd()
+        if usd - self._told_usd >= max(_TOLD_USD, _TOLD_SHARE * usd):
+            self._append({"event": "money"})
 
     def _is_worth_a_line(self, event: Event) -> bool:
         if isinstance(event, EvalDone):
@@ -106,11 +121,13 @@ class RunLog:
     def _append_event(self, event: Event) -> None:
         fields = asdict(event)
         fields.pop("record", None)  # an evaluation's record stands in its own directory
+        self._append({"event": EVENT_KINDS.get(type(event), type(event).__name__), **fields})
+
+    def _append(self, fields: dict[str, Any]) -> None:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        kind = EVENT_KINDS.get(type(event), type(event).__name__)
-        line = {"event": kind, "time": stamp, "attempt": self.attempt, **fields}
+        line = {"event": fields["event"], "time": stamp, "attempt": self.attempt, **fields}
         if self._spent_usd is not None:
-            line["most_spent_usd"] = self._spent_usd()
+            line["most_spent_usd"] = self._told_usd = self._spent_usd()
         append_line(self._run.events_path, line)
 
 
@@ -142,9 +159,14 @@ def next_attempt(run: RunDirectory) -> int:
 
 
 def spent_usd(run: RunDirectory) -> float:
-    """Dollars that all attempts together have cost at most, by the log."""
+    """Dollars that all attempts together have cost at most, by the log.
+
+    The newest line counts, not the largest: what was set aside for requests that came back cheaper
+    was not spent, and would be held against the limit of the next attempt.
+    """
     amounts = [line.get("most_spent_usd") for line in read_lines(run.events_path)]
-    return max((float(a) for a in amounts if isinstance(a, (int, float))), default=0.0)
+    known = [amount for amount in amounts if isinstance(amount, (int, float))]
+    return float(known[-1]) if known else 0.0
 
 
 def step_metrics(run: RunDirectory) -> list[dict[str, Any]]:

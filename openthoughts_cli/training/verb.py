@@ -325,6 +325,8 @@ class _Job:
             attempt,
             spent_usd=None if price is None else lambda: meter.spent_usd + meter.reserved_usd,
         )
+        if price is not None:
+            meter.before_sending = log.tell_money
         told = fan_out(log, self._listener)
         config = {**prepared.config.model_dump(mode="json"), "record": prepared.record()}
         with copied_to_wandb(prepared.config.wandb, run, config, told) as copy:

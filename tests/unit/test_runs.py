@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from openthoughts_cli.engine.meter import Meter
 from openthoughts_cli.errors import ConflictError, DataError, NotFoundError
 from openthoughts_cli.events import (
     CheckpointSaved,
@@ -29,6 +32,7 @@ from openthoughts_cli.runs.log import (
     how_it_ended,
     next_attempt,
     run_status,
+    spent_usd,
     step_metrics,
 )
 from openthoughts_cli.runs.summary import summarise
@@ -107,6 +111,31 @@ def test_everything_is_logged_and_progress_every_five_seconds(run: RunDirectory)
     assert [line["event"] for line in lines] == ["notice", *["eval_progress"] * 6, "checkpoint"]
     shown = [line["done"] for line in lines if line.get("benchmark") == "nll"]
     assert shown == [0, 5, 10]
+
+
+def test_money_is_on_record_before_its_request_is_sent(run: RunDirectory) -> None:
+    meter = Meter(None)
+    log = RunLog(run, 1, spent_usd=lambda: meter.spent_usd + meter.reserved_usd)
+    meter.before_sending = log.tell_money
+    log(started())
+    seen: list[float] = []
+
+    async def answer() -> float:
+        return 0.25
+
+    def send() -> Awaitable[float]:
+        seen.append(spent_usd(run))
+        return answer()
+
+    async def ask() -> None:
+        await asyncio.gather(*(meter.pay(2.0, send, lambda usd: usd) for _ in range(2)))
+        await meter.pay(0.004, send, lambda usd: usd)
+
+    asyncio.run(ask())
+    assert seen == [2.0, 4.0, 4.0]  # the third is covered by what was told
+    assert spent_usd(run) == 4.0  # nothing was written since
+    log(Notice("all is back"))
+    assert spent_usd(run) == meter.spent_usd == 0.75
 
 
 def test_status_and_attempts_follow_the_log(run: RunDirectory) -> None:
