@@ -14,8 +14,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator, Mapping
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from openthoughts_cli import errors
 from openthoughts_cli.errors import DataError, OtError
@@ -49,25 +50,35 @@ def run_apart(
     """
     request = json.dumps({"work": work, "config": dict(config), "force": force})
     command = [sys.executable, "-m", "openthoughts_cli.explorer.apart", request]
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    try:
-        for line in child.stdout:
-            said = json.loads(line)
-            if "result" in said:
-                return said["result"]
-            if "error" in said:
-                raise _error(said)
-            yield _SPOKEN[said.pop("event")](**said)
-    finally:
-        child.terminate()
-        _, complaint = child.communicate()
+    # Complaints go into a file: a pipe that nobody empties would hold the child up once it is full.
+    with tempfile.TemporaryFile() as complaints:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, text=True
+        )
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                said = json.loads(line)
+                if "result" in said:
+                    return said["result"]
+                if "error" in said:
+                    raise _error(said)
+                yield _SPOKEN[said.pop("event")](**said)
+        finally:
+            child.terminate()
+            child.stdout.close()
+            child.wait()
+        last_words = _tail(complaints)
     raise DataError(
         "the process that did the work ended suddenly",
-        hint=f"its last words: {complaint.strip()[-300:] or 'none'}; the system may have run out of memory",
+        hint=f"its last words: {last_words or 'none'}; the system may have run out of memory",
     )
+
+
+def _tail(file: IO[bytes], most_chars: int = 300) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 4 * most_chars, 0))
+    return file.read().decode("utf-8", "replace").strip()[-most_chars:]
 
 
 def _error(said: Mapping[str, str]) -> OtError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openthoughts_cli.errors import ConflictError, NotFoundError, UsageError
+from openthoughts_cli.errors import ConflictError, DataError, NotFoundError, UsageError
 from openthoughts_cli.explorer.apart import run_apart
 from openthoughts_cli.explorer.serve import choose_port, is_loopback
 from openthoughts_cli.explorer.settings import Settings, inside
@@ -65,3 +65,21 @@ def test_an_error_of_work_apart_keeps_its_class(tmp_path: Path) -> None:
     work = run_apart("index", {"dataset": gone, "tokenizer": "none"})
     with pytest.raises(NotFoundError, match=r"gone\.parquet does not exist"):
         next(work)
+
+
+def test_work_apart_that_complains_a_lot_is_not_held_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONVERBOSE", "1")  # megabytes on stderr
+    work = run_apart("index", {"dataset": str(tmp_path / "gone.parquet"), "tokenizer": "none"})
+    with pytest.raises(NotFoundError):
+        next(work)
+
+
+def test_work_apart_that_ends_suddenly_leaves_its_last_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # an interpreter that cannot begin
+    with pytest.raises(DataError, match="ended suddenly") as caught:
+        next(run_apart("index", {"dataset": "sample", "tokenizer": "none"}))
+    assert "encodings" in str(caught.value.hint)
