@@ -12,8 +12,9 @@ from openthoughts_cli.config.train import TrainConfig
 __all__ = ["cells_at_once", "cores", "gpus", "is_local", "local_slots"]
 
 CELL_BYTES = 3 << 30
-"""Memory that a cell of the local engine is given: torch, smollm2-135m in float32, its optimiser
-and the activations of a micro-batch took 2.1 GiB at their highest on a 2-core machine."""
+"""Memory that a cell of the local engine is given. An allowance, not a measurement: torch and its
+libraries, smollm2-135m in float32 (0.5 GiB), an adapter with its optimiser, and the activations of a
+micro-batch. `at_once` in the grid is for other models."""
 
 _MEMORY_KEPT = 1 << 30
 

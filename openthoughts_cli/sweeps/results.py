@@ -150,7 +150,12 @@ def _scored(
     if not steps:
         return None, None, f"it has no finished evaluation of {metric.benchmark}"
     if at == "final":
-        step = steps[-1]
+        step, total = steps[-1], run.read_record().get("total_steps")
+        if isinstance(total, int) and step != total:
+            reason = (
+                f"{metric.benchmark} was measured last at step {step} of {total}, not at the end"
+            )
+            return None, None, reason
     elif best is None:
         return None, None, "it has no held-out NLL, which chooses the best checkpoint"
     elif best.step in steps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from openthoughts_cli.events import Listener
@@ -32,7 +33,7 @@ def watch(
     """
     lines = LogLines(directory.events_path)
     tails: dict[str, tuple[RunDirectory, LogLines]] = {}
-    status = "unfinished"
+    status, finished_at = "unfinished", ""
     while True:
         alive = is_held(RunDirectory(directory.path))  # before reading: see `runs.follow`
         for line in lines.new():
@@ -40,7 +41,7 @@ def watch(
             if kind == "sweep_started":
                 status = "unfinished"
             elif kind == "sweep_finished":
-                status = str(line.get("status"))
+                status, finished_at = str(line.get("status")), str(line.get("time"))
             elif kind == "cell_started":
                 run = RunDirectory(runs_dir() / str(line.get("run")))
                 known = tails.get(cell)
@@ -52,11 +53,20 @@ def watch(
                 listener(CellEnded(cell, _outcome(line)))
         for cell in tails:
             _tell(cell, tails, listener)
-        if status != "unfinished" or not alive:
+        if not alive or (status != "unfinished" and not _is_taken_since(directory, finished_at)):
             return status
         if stopped():
             return "running"
         time.sleep(poll_s)
+
+
+def _is_taken_since(directory: SweepDirectory, finished_at: str) -> bool:
+    """Whether a process took the sweep after it finished: it plans, and has told nothing yet."""
+    try:
+        taken_s = (directory.path / ".owner").stat().st_mtime
+        return taken_s > datetime.fromisoformat(finished_at).timestamp()
+    except (OSError, ValueError):
+        return False
 
 
 def _tell(

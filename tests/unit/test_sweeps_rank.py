@@ -255,6 +255,24 @@ def test_the_best_checkpoint_is_chosen_by_held_out_nll_alone(
     assert "not measured at step 4" in reason(found["learning_rate=1e-05"])
 
 
+def test_weights_that_are_not_the_final_ones_are_not_ranked_as_these(
+    make: Callable[..., FinishedSweep],
+) -> None:
+    sweep = make()
+    run = sweep.run(sweep.entries[0])
+
+    def not_at_the_end(config: dict[str, Any]) -> None:
+        for due in config["evals"].values():
+            due["at_end"] = False
+
+    edit(run.config_path, not_at_the_end)
+    edit(run.record_path, lambda record: record.update(total_steps=8))
+    found = {entry.recipe: entry for entry in board(sweep).entries}
+    first = found["learning_rate=1e-05"]
+    assert (first.results[0].cell.state, first.rank) == ("done", None)
+    assert reason(first) == "arithmetic was measured last at step 6 of 8, not at the end"
+
+
 def test_what_no_cell_has_is_an_error_that_names_what_there_is(
     make: Callable[..., FinishedSweep],
 ) -> None:
