@@ -13,6 +13,7 @@ from openthoughts_cli.runs.log import spent_usd
 from openthoughts_cli.sweeps.curves import Curve, RunCurves, read_curves
 from openthoughts_cli.sweeps.layout import SweepCell
 from openthoughts_cli.sweeps.metric import Metric, ProblemScores, problem_scores
+from openthoughts_cli.sweeps.states import owed_scores, status_of
 from openthoughts_cli.training.receipt import read_receipt
 
 __all__ = ["At", "Best", "CellResult", "HELD_OUT_RULE", "held_out_key", "measured", "read_cell"]
@@ -94,6 +95,11 @@ def read_cell(cell: SweepCell, metric: Metric, *, at: At = "final") -> CellResul
     curves = read_curves(run.metrics_path, [held_out_key(), metric.key])
     best = _best(run, curves.metrics[held_out_key()])
     scores, step, reason = None, None, _why(cell)
+    if cell.state == "interrupted" and status_of(run) == "done":
+        # Trained to its end: the scores that are there are damaged, or some are owed.
+        _, measured_at, wrong = _scored(run, metric, best if at == "best" else None, at)
+        owed = f"evaluations are owed: {', '.join(owed_scores(run))}"
+        reason = wrong if wrong and measured_at is not None else owed
     if not reason:
         scores, step, reason = _scored(run, metric, best if at == "best" else None, at)
     actual = _mapping(read_receipt(run).get("actual"))

@@ -147,7 +147,7 @@ def test_only_done_cells_are_ranked(make: Callable[..., FinishedSweep]) -> None:
     assert found.winner is None  # it has nobody to be better than
     reasons = {entry.recipe: reason(entry) for entry in found.entries}
     assert reasons["learning_rate=1e-05"] == "it failed: out of memory"
-    assert reasons["learning_rate=0.0001"] == "it was interrupted"  # a score is still owed
+    assert reasons["learning_rate=0.0001"] == "evaluations are owed: arithmetic/step-6"
     assert "2 of 3 cells have no score" in found.warnings[0]
     assert any("baseline" in text for text in found.warnings)
 
@@ -182,6 +182,15 @@ def test_damaged_scores_leave_one_cell_out(
     found = board(sweep)
     assert words in reason(found.entries[-1])
     assert [entry.rank is not None for entry in found.entries] == [True, True, False]
+
+
+def test_an_evaluation_that_lost_requests_says_what_is_owed(
+    make: Callable[..., FinishedSweep],
+) -> None:
+    sweep = make(problems=12)
+    edit(scores_path(sweep, 0), lambda record: record["metrics"].update(errors=2))
+    entry = board(sweep).entries[-1]
+    assert (entry.rank, reason(entry)) == (None, "evaluations are owed: arithmetic/step-6")
 
 
 def test_torn_and_foreign_lines_of_a_log_spoil_nothing(make: Callable[..., FinishedSweep]) -> None:
