@@ -31,6 +31,7 @@ _COLUMNS = {
     "tokens_answer": "the answer",
 }
 _PAGE_ROWS = 50
+_MOST_NAME_CHARS = 200  # hub ids are shorter, and no file system takes a part over 255
 
 
 def show() -> None:
@@ -234,7 +235,7 @@ def _mask(view: SubsetView) -> None:
         help="A model id, smollm2-135m, or the folder whose tokens the subset counts.",
     ).strip()
     known = str(view.subset.metadata["tokenizer"]["model"])
-    if model != known and Path(model).expanduser().is_absolute():
+    if model != known and _is_folder(model):
         st.warning(
             "A folder is read only where the subset names it itself.", icon=":material/lock:"
         )
@@ -257,6 +258,14 @@ def _mask(view: SubsetView) -> None:
         f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:0.85rem;'
         f'max-height:60vh;overflow:auto">{runs}</pre>'
     )
+
+
+def _is_folder(model: str) -> bool:
+    """Whether a name leads to a folder of this machine; a hub id and an alias do not."""
+    if model.startswith("~") or len(model) > _MOST_NAME_CHARS:
+        return True
+    place = Path(model)
+    return place.is_absolute() or ".." in place.parts or place.exists()
 
 
 _LOSS = "rgba(46,160,67,0.30)"

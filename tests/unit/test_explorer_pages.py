@@ -247,6 +247,18 @@ def test_every_view_of_a_subset_runs(opens: Opens, view: str) -> None:
     assert figure(app, "rows") == "20"
 
 
+@pytest.mark.parametrize("model", ["{}", "../{}", "./near", "~nobody/x", "x" * 5_000])
+def test_the_loss_mask_reads_no_folder_but_the_subsets_own(
+    opens: Opens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    (tmp_path / "near").mkdir()
+    monkeypatch.chdir(tmp_path)
+    app = opens("subset", name="small", view="Loss mask")
+    app.text_input(key="mask_model").set_value(model.replace("{}", str(tmp_path))).run()
+    assert not app.exception
+    assert [each.value[:24] for each in app.warning] == ["A folder is read only wh"]
+
+
 def test_a_name_in_the_url_opens_no_other_directory(opens: Opens, places: Places) -> None:
     (places.root / "elsewhere").mkdir(exist_ok=True)
     app = opens("subset", name="../elsewhere")
