@@ -18,7 +18,7 @@ _SECRET_FORM = re.compile(
 )
 _USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
 _IN_QUERY = re.compile(
-    r"(?<=[?&])((?:[\w\-]*(?:token|key|secret|password|signature|credential))=)[^&\s\"'<>]+",
+    r"(?<=[?&])((?:[\w\-]*(?:token|key|secret|password|signature|sig|credential))=)[^&\s\"'<>]+",
     re.IGNORECASE,
 )
 _HEADER = re.compile(r"\b((?:bearer|basic)\s+)[\w\-.~+/=]{6,}", re.IGNORECASE)

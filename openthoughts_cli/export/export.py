@@ -7,6 +7,7 @@ is renewed when the run has been measured since.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -206,11 +207,15 @@ def _reuse(
     """The export that is there. Its card follows the run, unless a person has changed it."""
     card, files = model_card(weights, kind=kind, base=_base(model)), record["files"]
     file = place / _CARD
-    ours = not file.exists() or sha256_file(file) == files.get(_CARD, {}).get("sha256")
-    renewed = ours and (not file.exists() or file.read_text(encoding="utf-8") != card)
+    there = sha256_file(file) if file.exists() else None
+    wanted = hashlib.sha256(card.encode()).hexdigest()
+    known = files.get(_CARD, {}).get("sha256")
+    renewed = there != wanted and there in (None, known)
     if renewed:
         write_whole(file, card)
-        entry = {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
+    # Where a kill came between the card and its record, the card is the wanted one already.
+    if known != wanted and (renewed or there == wanted):
+        entry = {"bytes": file.stat().st_size, "sha256": wanted}
         record = {**record, "files": {**files, _CARD: entry}}
         write_whole(place / EXPORT_FILE, json.dumps(record, indent=2) + "\n")
     exported = _exported(place, weights, kind, model, record["files"])

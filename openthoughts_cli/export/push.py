@@ -157,7 +157,11 @@ def push_export(
 
 def _contents(folder: Path, record: Mapping[str, Any]) -> dict[str, hub.Content]:
     """By path in the repository; the base model is named there as others know it."""
-    contents: dict[str, hub.Content] = {name: folder / name for name in record["files"]}
+    contents: dict[str, hub.Content] = {
+        name: folder / name
+        for name in record["files"]
+        if (folder / name).is_file()  # a card that a person removed stays away
+    }
     contents[EXPORT_FILE] = folder / EXPORT_FILE
     if _ADAPTER_CONFIG not in contents:
         return contents

@@ -124,10 +124,18 @@ def check_writer(repo: str) -> None:
         NetworkError: HF_HUB_OFFLINE forbids it.
     """
     from huggingface_hub import get_token
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
 
     refuse_offline(f"a push to {repo}")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
         raise UsageError(f"{repo!r} is no repository", hint="give it as owner/name")
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise UsageError(
+            f"{repo!r} cannot be a repository: {error}", hint="choose another name"
+        ) from error
     if get_token() is None:
         raise AuthError(f"a push to {repo} needs a token", hint=_token_steps())
 

@@ -216,6 +216,20 @@ def test_a_later_score_renews_the_card_alone(run: RunDirectory) -> None:
     assert not export_weights(str(run.path)).card_renewed
 
 
+def test_a_card_whose_record_a_kill_prevented_is_renewed_again_later(run: RunDirectory) -> None:
+    place = export_weights(str(run.path)).path
+    before = (place / "export.json").read_text()
+    for benchmark in ("gpqa", "lcb"):
+        folder = run.eval_dir(benchmark, 2)
+        folder.mkdir(parents=True)
+        (folder / "scores.json").write_text(json.dumps(SCORES))
+        export_weights(str(run.path))
+        (place / "export.json").write_text(before)  # the kill
+        export_weights(str(run.path))  # mends it
+        before = (place / "export.json").read_text()
+        assert f"| {benchmark} |" in (place / "README.md").read_text()
+
+
 def test_a_card_that_a_person_wrote_on_is_left(run: RunDirectory) -> None:
     card = export_weights(str(run.path)).path / "README.md"
     card.write_text("mine")

@@ -125,6 +125,22 @@ def test_a_repository_of_something_else_is_left_alone(
     assert [file.name for file in folder.iterdir()] == ["model.bin"]
 
 
+def test_an_export_without_its_card_is_pushed_without_one(
+    hub: DatasetHub, push: Push, run: RunDirectory
+) -> None:
+    assert push("first", "me/tuned")[0] == 0
+    exported = run.path / "exports" / "step-2-adapter"
+    (exported / "README.md").unlink()
+
+    code, _, err = push(exported, "me/bare")
+
+    assert code == 0, err
+    assert "README.md" not in {file.name for file in hub.folders["me/bare"].iterdir()}
+    code, _, err = push(exported, "me/a..b")
+    assert code == 2
+    assert "'me/a..b' cannot be a repository" in err
+
+
 def test_a_name_that_is_neither_is_told_with_both_lists(
     hub: DatasetHub, push: Push, run: RunDirectory
 ) -> None:

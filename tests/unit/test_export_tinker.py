@@ -143,6 +143,15 @@ def test_the_merged_model_says_the_same(
     np.testing.assert_allclose(logprobs_of(loaded), service_logprobs(run), atol=2e-5)
 
 
+def test_it_works_where_a_loop_runs_already_as_in_a_notebook(
+    cookbook: None, server: ExportingServer, run: RunDirectory
+) -> None:
+    async def cell() -> Path:
+        return export_weights(str(run.path)).path
+
+    assert (asyncio.run(cell()) / "adapter_model.safetensors").is_file()
+
+
 @pytest.mark.parametrize("model", [True], ids=["tied-head"], indirect=True)
 @pytest.mark.parametrize("merged", [False, True])
 def test_an_output_layer_shared_with_the_embeddings_is_refused(

@@ -47,6 +47,7 @@ def test_an_address_with_credentials_is_refused_since_it_would_be_recorded(url: 
         ("http://me:p@ss@host/x", "http://<secret>@host/x"),
         ("GET /a?x=1&access_token=abc&y=2", "GET /a?x=1&access_token=<secret>&y=2"),
         ("?X-Amz-Signature=0a1b", "?X-Amz-Signature=<secret>"),
+        ("?sv=2024&sig=0a%2Fb&config=x", "?sv=2024&sig=<secret>&config=x"),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer <secret>"),
         (f"no revision org/data@{'a1' * 20}", f"no revision org/data@{'a1' * 20}"),
     ],

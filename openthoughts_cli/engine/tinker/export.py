@@ -9,7 +9,6 @@ looked at before it is believed.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import Generator
@@ -21,6 +20,7 @@ from openthoughts_cli.engine.tinker.engine import TinkerEngine
 from openthoughts_cli.engine.tinker.failures import as_ot_error
 from openthoughts_cli.errors import EngineError, IntegrityError, MissingExtraError, ModelError
 from openthoughts_cli.events import Listener, StageDone, StageStarted, silent
+from openthoughts_cli.waiting import run_to_end
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -69,7 +69,7 @@ def fetch_weights(
             f"{path} is for sampling alone: the service does not give it out",
             hint="export a checkpoint that has a training state; see checkpoints.jsonl",
         )
-    base_url = asyncio.run(_reach(config, model, listener))
+    base_url = run_to_end(_reach(config, model, listener))
     stage = "fetching the weights from Tinker"
     listener(StageStarted(stage))
     with _cookbook_errors(f"{path} cannot be fetched"):
