@@ -90,8 +90,12 @@ class CommandResult:
 
 
 @pytest.fixture
-def ot(capsys: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
+def ot(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., CommandResult]:
     """Run the command line in this process: `ot("subset", "--limit", 5).code`."""
+    for name in ("OT_OFFLINE", "HF_HUB_OFFLINE"):  # what --offline sets, for this process
+        monkeypatch.setenv(name, os.environ.get(name, ""))
 
     def call(*args: Any) -> CommandResult:
         from openthoughts_cli.__main__ import main

@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[1]
 _GENERATED = ("cli.md", "config.md", "errors.md")
 _BLOCK = re.compile(
     r"<!-- run first:\n(?P<first>.*?)-->"
-    r"|(?:<!-- not run: (?P<reason>[^>]+?) -->\n+)?^```(?P<language>sh|python)\n(?P<text>.*?)^```",
+    r"|(?:<!-- not run: (?P<reason>[^>]+?) -->\n+)?^```(?P<language>sh|bash|python)\n(?P<text>.*?)^```",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -56,7 +56,14 @@ def blocks(page: Path) -> Iterator[Block]:
             yield Block(page, line, "sh", found["first"], "", shown=False)
         else:
             reason = found["reason"] or ""
-            yield Block(page, line, found["language"], found["text"], reason, shown=True)
+            yield Block(
+                page,
+                line,
+                found["language"].replace("bash", "sh"),
+                found["text"],
+                reason,
+                shown=True,
+            )
 
 
 def unmarked_commands(page: Path) -> list[str]:

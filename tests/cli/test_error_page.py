@@ -15,12 +15,15 @@ BORROWED = {
     "chat/locate.py",
     "config/load.py",
     "config/yaml_file.py",
+    "cli/board.py",
+    "data/browse_sql.py",
     "data/hub.py",
     "data/index_build.py",
     "engine/tinker/engine.py",
     "engine/tinker/export.py",
     "engine/tinker/failures.py",
     "evals/select.py",
+    "sweeps/problems.py",
     "training/work.py",
 }
 
