@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,7 +34,7 @@ from openthoughts_cli.sweeps.parcel import pack, unpack
 from openthoughts_cli.sweeps.ray_worker import Parcel, work
 from openthoughts_cli.sweeps.wire import decode_event
 
-__all__ = ["RayLauncher"]
+__all__ = ["RayLauncher", "reserve_when_others_return"]
 
 _REMOTE_CELL_CPUS = 0.1
 _CONNECT_S = 5.0
@@ -59,6 +59,7 @@ class RayLauncher:
         self._resources = dict(resources)
         self._whole = whole
         self._running: set[Any] = set()
+        self._stopped = False
         self._parcels: dict[str, Any] = {}
         self._ours = _connect(self._ray, address or os.environ.get("RAY_ADDRESS"))
         self._switch = self._ray.remote(num_cpus=0)(_Switch).remote()
@@ -69,7 +70,8 @@ class RayLauncher:
         config = job.config
         upper = self._upper(job)
         try:
-            self._whole.reserve(upper)
+            if not await reserve_when_others_return(self._whole, upper, lambda: self._stopped):
+                return CellOutcome("interrupted")
         except BudgetError as error:
             return CellOutcome.of_error(error)
         before = spent_usd(job.run)
@@ -159,11 +161,13 @@ class RayLauncher:
 
     def stop(self) -> None:
         """As the port says."""
+        self._stopped = True
         with contextlib.suppress(self._ray.exceptions.RayError):
             self._switch.stop.remote()
 
     def kill(self) -> None:
         """As the port says."""
+        self._stopped = True
         for stream in list(self._running):
             with contextlib.suppress(self._ray.exceptions.RayError, ValueError, TypeError):
                 self._ray.cancel(stream, force=True)
@@ -172,6 +176,29 @@ class RayLauncher:
         """Leave the cluster; a Ray that was started for this sweep ends."""
         if self._ours:
             await asyncio.to_thread(self._ray.shutdown)
+
+
+async def reserve_when_others_return(
+    meter: Meter, usd: float, stopped: Callable[[], bool], *, look_s: float = 0.5
+) -> bool:
+    """Set `usd` aside, waiting for what is in flight where only that stands in the way; True when it
+    is set aside, False when `stopped` said so before.
+
+    A cell's upper bound is far above what it costs, so that room comes back as cells end.
+
+    Raises:
+        BudgetError: it does not fit beside what is spent already.
+    """
+    while not stopped():
+        try:
+            meter.reserve(usd)
+            return True
+        except BudgetError:
+            most = meter.max_usd
+            if most is None or meter.spent_usd + usd > most or not meter.reserved_usd:
+                raise
+            await asyncio.sleep(look_s)
+    return False
 
 
 class _Switch:
@@ -193,6 +220,8 @@ def _cell_task(parcel: Parcel, switch: Any) -> Any:
     def stopped() -> bool:
         try:
             return bool(ray.get(switch.stopped.remote(), timeout=10))
+        except ray.exceptions.GetTimeoutError:
+            return False  # a busy cluster: asked again in a second
         except ray.exceptions.RayError:
             return True  # the conductor is gone
 

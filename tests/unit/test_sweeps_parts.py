@@ -16,6 +16,7 @@ from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import RunLog
 from openthoughts_cli.store import append_line
 from openthoughts_cli.sweeps.engines import Gate
+from openthoughts_cli.sweeps.launch_ray import reserve_when_others_return
 from openthoughts_cli.sweeps.launch_tasks import ShareMeter
 from openthoughts_cli.sweeps.layout import (
     CellEntry,
@@ -119,6 +120,26 @@ def test_a_shared_meter_holds_both_limits() -> None:
     assert whole.spent_usd == pytest.approx(0.2)
     assert whole.reserved_usd == pytest.approx(0.1)
     one.reserve(0.3)
+
+
+def test_a_cell_waits_for_the_money_that_others_give_back() -> None:
+    async def go() -> None:
+        meter = Meter(10.0, spent_usd=1.0)
+        meter.reserve(6.0)
+        waiting = asyncio.ensure_future(
+            reserve_when_others_return(meter, 5.0, lambda: False, look_s=0.001)
+        )
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        meter.settle(6.0, 2.0)
+        assert await waiting
+        assert (meter.spent_usd, meter.reserved_usd) == (3.0, 5.0)
+        with pytest.raises(BudgetError):  # whatever comes back, that much is spent
+            await reserve_when_others_return(meter, 7.5, lambda: False)
+        assert not await reserve_when_others_return(meter, 4.0, lambda: True)
+        assert meter.reserved_usd == 5.0
+
+    asyncio.run(go())
 
 
 def test_a_parcel_arrives_with_its_paths_rewritten_and_no_locks(tmp_path: Path) -> None:
