@@ -10,7 +10,7 @@ import streamlit as st
 from openthoughts_cli.data.trace import split_trace
 from openthoughts_cli.evals.answers import KINDS, Kind, ProblemAnswers, Sheet, kinds_of, read_sheet
 from openthoughts_cli.evals.evaluated import EvaluatedSteps
-from openthoughts_cli.evals.records import Sample
+from openthoughts_cli.evals.records import EvalDirectory, Sample
 from openthoughts_cli.explorer import figures, state
 from openthoughts_cli.explorer.frame import empty, errors_shown
 from openthoughts_cli.explorer.row_view import show_text
@@ -113,13 +113,20 @@ def _choice(name: str, label: str, options: list[str], default: str) -> str:
 
 def _sheet(run: RunDirectory, benchmark: str, step: str) -> Sheet:
     place = run.eval_dir(benchmark, int(step))
-    samples = place / "samples.jsonl"
-    stamp = samples.stat().st_mtime_ns if samples.exists() else 0
-    return _read(str(place), stamp)
+    files = EvalDirectory(place)
+    # The scores come after the last answer: without theirs the sheet would stay one without scores.
+    return _read(str(place), tuple(map(_changed, (files.samples_path, files.scores_path))))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the answers …")
-def _read(place: str, stamp: int) -> Sheet:
+def _read(place: str, stamp: tuple[int, ...]) -> Sheet:
     del stamp  # an evaluation that went on is read again
     return read_sheet(Path(place))
 
@@ -213,7 +220,8 @@ def _line(
     }
     if other is not None:
         line["other side"] = f"{other.right} of {other.graded}"
-    line["kind"] = ", ".join(kind for kind in KINDS if kind in kinds_of(each, other))
+    kinds = kinds_of(each, other)
+    line["kind"] = ", ".join(kind for kind in KINDS if kind in kinds)
     return line
 
 

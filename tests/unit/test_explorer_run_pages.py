@@ -183,6 +183,16 @@ def test_a_choice_stands_when_the_page_runs_again(opens: Opens, root: Path) -> N
     assert "Problem 2 of" in shown(app)
 
 
+def test_scores_that_come_after_the_last_answer_are_shown(opens: Opens, root: Path) -> None:
+    run = answered_run(root / "runs", "first")
+    scores = run.eval_dir("arithmetic", 8) / "scores.json"
+    later = scores.rename(scores.with_name("later"))
+    app = opens("answers", run="first", benchmark="arithmetic", step="8")
+    assert "mean@1" not in shown(app)
+    later.rename(scores)
+    assert "mean@1" in shown(app.run())
+
+
 def test_gpqas_text_is_hidden_until_its_terms_are_confirmed(opens: Opens, root: Path) -> None:
     answered_run(root / "runs", "first", gpqa=True)
     app = opens("answers", run="first", benchmark="gpqa")
