@@ -210,11 +210,16 @@ class EvalDirectory:
                     problem=problem,
                     index=index,
                     completion=line["completion"],
-                    tokens=int(line.get("tokens") or 0),
+                    tokens=_count(line.get("tokens")),
                     finish_reason=str(line.get("finish_reason") or "stop"),
                     grade=_grade_of(line),
                 )
         return found
+
+
+def _count(value: Any) -> int:
+    """A number of a line; 0 for anything else: lines are edited, and come from other people."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,3 +146,12 @@ def test_a_curve_grows_with_its_log(run: RunDirectory) -> None:
     grown = curve(run, TRAIN_LOSS, "tokens")
     assert grown[:-1] == before
     assert (grown[-1].step, grown[-1].at, grown[-1].value) == (9, before[-1].at + 100, 0.25)
+
+
+@pytest.mark.parametrize("tokens", ["many", [3], {}, None, True])
+def test_a_length_that_is_no_number_is_none(run: RunDirectory, tokens: object) -> None:
+    place = run.eval_dir("arithmetic", 8)
+    line = {"problem": "made-up", "sample": 0, "completion": "4", "tokens": tokens}
+    append_line(place / "samples.jsonl", line)
+    found = next(each for each in read_sheet(place).problems if each.problem == "made-up")
+    assert found.samples[0].tokens == 0
