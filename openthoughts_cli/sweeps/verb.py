@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.engine import open_engine
 from openthoughts_cli.engine.meter import Meter
-from openthoughts_cli.errors import ConflictError, InterruptedByUser, UsageError
-from openthoughts_cli.events import Listener, silent
+from openthoughts_cli.errors import ConflictError, DataError, InterruptedByUser, UsageError
+from openthoughts_cli.events import Listener, Notice, silent
 from openthoughts_cli.places import sweeps_dir
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.lock import locked
@@ -159,6 +159,7 @@ class _Job:
         with _only_one(self._directory):
             async with self._pool() as pool:
                 plan = await self._plan(pool)
+                self._tell_of_left_out(plan)
                 self._agree(plan)
                 self._record(plan)
                 return await self._conduct(plan, pool)
@@ -185,6 +186,20 @@ class _Job:
                 hint="leave max_usd away and confirm with --yes, or choose models with a price",
             )
         return plan
+
+    def _tell_of_left_out(self, plan: SweepPlan) -> None:
+        """Say which cells leave the sweep's table: another grid may bear the same name."""
+        try:
+            before = self._directory.entries()
+        except DataError:
+            return  # there is none yet, or it is written anew
+        left = {cell.identity for cell in before} - {cell.identity for cell in plan.cells}
+        if left:
+            them = f"{len(left)} of its {len(before)} cells {'is' if len(left) == 1 else 'are'}"
+            text = (
+                f"{plan.name} is a sweep already, and {them} not in this grid: they leave its table"
+            )
+            self._listener(Notice(f"{text} (their runs stay); `name:` makes it another", "warning"))
 
     def _agree(self, plan: SweepPlan) -> None:
         self._refuse_stopped()

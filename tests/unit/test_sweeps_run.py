@@ -13,7 +13,7 @@ from openthoughts_cli.config.engine import EngineConfig
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.engine.base import Engine, LoraSpec, ModelInfo
 from openthoughts_cli.errors import ConfigError, ConflictError, EngineError, InterruptedByUser
-from openthoughts_cli.events import Event, Listener, StepDone
+from openthoughts_cli.events import Event, Listener, Notice, StepDone
 from openthoughts_cli.places import runs_dir, sweeps_dir
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
 from openthoughts_cli.runs.lock import locked
@@ -106,6 +106,18 @@ def test_what_is_added_is_run_and_another_sweep_reuses_it(model: str) -> None:
     other = run_sweep(grid(model, name="other"), open_engine=engine)
     assert other.plan.sentence() == "2 done (2 reused), 0 to run"
     assert states("other") == {"learning_rate=0.01": "done", "learning_rate=0.02": "done"}
+    assert len(list_runs()) == 3
+
+
+def test_cells_that_leave_a_sweep_are_told_of(model: str) -> None:
+    told: list[Event] = []
+    engine = opening(model)
+    run_sweep(grid(model), open_engine=engine, listener=told.append)
+    assert not any("leave its table" in event.text for event in told if isinstance(event, Notice))
+    other = grid(model, axes={"train.learning_rate": [0.02, 0.03]})
+    run_sweep(other, open_engine=engine, listener=told.append)
+    (warning,) = [e.text for e in told if isinstance(e, Notice) and "leave its table" in e.text]
+    assert warning.startswith("s is a sweep already, and 1 of its 2 cells is not in this grid")
     assert len(list_runs()) == 3
 
 
