@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from openthoughts_cli.errors import OtError, StorageError
@@ -61,12 +61,12 @@ def past_of(model: str, engine: str) -> Past:
         if record.get("model") != model or record.get("engine") != engine:
             continue
         for name, mean in _mapping(record.get("tokens_per_answer")).items():
-            answers.setdefault(name, float(mean))
-        if rate is None and record.get("train_tokens_per_s"):
-            rate = float(record["train_tokens_per_s"])
+            if (tokens := _positive(mean)) is not None:
+                answers.setdefault(name, tokens)
+        if rate is None and (rate := _positive(record.get("train_tokens_per_s"))) is not None:
             actual = _mapping(record.get("actual"))
-            trained_s = float(actual.get("train_tokens") or 0) / rate
-            beside_s = max(float(actual.get("seconds") or 0.0) - trained_s, 0.0)
+            trained_s = (_positive(actual.get("train_tokens")) or 0.0) / rate
+            beside_s = max((_positive(actual.get("seconds")) or 0.0) - trained_s, 0.0)
     return Past(rate, answers, beside_s)
 
 
@@ -81,8 +81,8 @@ def read_receipt(run: RunDirectory) -> dict[str, Any]:
 def write_receipt(run: RunDirectory, plan: Plan, *, status: str, usd: float) -> Receipt | None:
     """Work the receipt out from the run's files and store it; None where it cannot be written."""
     steps = [line for line in read_lines(run.metrics_path) if "train_mean_nll" in line]
-    train_tokens = sum(int(line.get("num_tokens") or 0) for line in steps)
-    step_s = sum(float(line.get("time/step") or 0.0) for line in steps)
+    train_tokens = sum(int(_positive(line.get("num_tokens")) or 0) for line in steps)
+    step_s = sum(_positive(line.get("time/step")) or 0.0 for line in steps)
     sampled, means = _sampled(run)
     attempts, seconds = _attempts(run)
     receipt = Receipt(
@@ -132,10 +132,17 @@ def _attempts(run: RunDirectory) -> tuple[int, float]:
     times: dict[int, list[datetime]] = {}
     for line in read_lines(run.events_path):
         try:
-            times.setdefault(int(line["attempt"]), []).append(datetime.fromisoformat(line["time"]))
+            time = datetime.fromisoformat(line["time"]).astimezone(UTC)
+            times.setdefault(int(line["attempt"]), []).append(time)
         except (KeyError, TypeError, ValueError):
             continue
     return len(times), sum((max(some) - min(some)).total_seconds() for some in times.values())
+
+
+def _positive(value: Any) -> float | None:
+    """Receipts and logs are files that people edit: what is no number above 0 is not believed."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and value > 0 else None
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -264,9 +264,15 @@ class _Job:
             )
         if status == "done" and not owed_evaluations(run, prepared, planned.made):
             self._listener(Notice(f"the run {run.run_id} is done already"))
-            return TrainResult("done", run, planned.plan, spent_usd=spent_usd(run))
+            return self._done_already(run, planned.plan)
         self._listener(Notice(f"the run {run.run_id} exists ({status}): going on with it"))
         return await self._go_on(run, planned)
+
+    def _done_already(self, run: RunDirectory, plan: Plan) -> TrainResult:
+        usd = spent_usd(run)
+        if not run.receipt_path.exists():  # it is the last thing written; a kill may have come
+            write_receipt(run, plan, status="done", usd=usd)
+        return TrainResult("done", run, plan, spent_usd=usd)
 
     async def _go_on(self, run: RunDirectory, planned: Planned) -> TrainResult:
         prepared = planned.prepared

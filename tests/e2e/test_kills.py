@@ -189,9 +189,13 @@ def test_the_same_command_goes_on_or_reports_and_another_is_refused(
     )  # fmt: skip
     assert run_ot(*settings, env=env).code == 0
     before = (tmp_path / "runs/r/events.jsonl").read_bytes()
+    receipt = tmp_path / "runs/r/receipt.json"
+    usd = json.loads(receipt.read_text())["actual"]["usd"]
+    receipt.unlink()  # as when a kill came before it
     again = run_ot(*settings, "--json", env=env)
     assert again.code == 0, again.err
     assert json.loads(again.out)["status"] == "done"
+    assert json.loads(receipt.read_text())["actual"]["usd"] == pytest.approx(usd)
     assert "done already" in again.err
     assert (tmp_path / "runs/r/events.jsonl").read_bytes() == before
     other = run_ot(*settings, "--learning-rate", "1e-3", "--seed", 4, env=env)

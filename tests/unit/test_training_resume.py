@@ -94,3 +94,22 @@ def test_a_receipt_counts_all_attempts_and_teaches_later_plans(
     assert past.train_tokens_per_s == pytest.approx(20)
     assert past.tokens_per_answer == {"arithmetic": 6.0}
     assert past_of("other", "local").train_tokens_per_s is None
+
+
+def test_a_receipt_that_was_edited_spoils_no_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OT_RUNS", str(tmp_path))
+    run = RunDirectory(tmp_path / "r")
+    write_whole(run.config_path, "{}")
+    append_line(run.metrics_path, {"train_mean_nll": 1, "num_tokens": "x", "time/step": []})
+    for time in ("2026-11-24T10:00:00", "2026-11-24T10:00:05+00:00"):
+        append_line(run.events_path, {"attempt": 1, "time": time})
+    receipt = write_receipt(run, a_plan(), status="done", usd=0.0)
+    assert receipt is not None
+    assert receipt.train_tokens_per_s is None
+    edited = {**receipt.to_json(), "tokens_per_answer": {"a": "x", "b": 3}}
+    write_whole(run.receipt_path, json.dumps({**edited, "train_tokens_per_s": "fast"}))
+    past = past_of("m", "local")
+    assert past.train_tokens_per_s is None
+    assert past.tokens_per_answer == {"b": 3.0}
