@@ -7,6 +7,7 @@ which stand above it: no usage statistics, no watched files, no e-mail prompt, t
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import socket
 import threading
@@ -32,7 +33,10 @@ _POLL_S = 0.05
 
 def is_loopback(address: str) -> bool:
     """Whether only this machine can reach the address."""
-    return address in ("localhost", "::1") or address.startswith("127.")
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"  # any other name is whatever a resolver says
 
 
 def choose_port(address: str, port: int | None) -> int:

@@ -31,6 +31,7 @@ def test_an_address_of_another_machine_is_said() -> None:
 
 def test_what_only_this_machine_reaches() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "localhost", "::1", "127.9.9.9")))
+    assert not any(map(is_loopback, ("127.example.org", "localhost.example.org", "::", "")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "example.org")))
 
 
