@@ -114,7 +114,7 @@ def _number(text: str | None) -> Any:
 def _attach(console: Console, name: str, others: Mapping[str, Any]) -> None:
     from openthoughts_cli.cli.render.train_view import open_train_view
     from openthoughts_cli.errors import UsageError
-    from openthoughts_cli.runs.follow import follow
+    from openthoughts_cli.runs.follow import follow, running_s
     from openthoughts_cli.runs.layout import find_run
     from openthoughts_cli.runs.log import how_it_ended
 
@@ -124,7 +124,8 @@ def _attach(console: Console, name: str, others: Mapping[str, Any]) -> None:
             hint="leave them away",
         )
     run = find_run(name)
-    with open_train_view(console, foot="Ctrl-C leaves; the run goes on") as listener:
+    foot = "Ctrl-C leaves; the run goes on"
+    with open_train_view(console, foot=foot, running_s=running_s(run)) as listener:
         status = follow(run, listener)
     reason = how_it_ended(run)[1] if status == "failed" else ""
     record = {"run": run.run_id, "directory": str(run.path), "status": status, "reason": reason}

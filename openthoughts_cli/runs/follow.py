@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,14 +10,16 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from openthoughts_cli.events import Event, Listener
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import EVENT_KINDS
+from openthoughts_cli.store import read_lines
 
-__all__ = ["LogLines", "event_of", "follow", "is_held"]
+__all__ = ["LogLines", "event_of", "follow", "is_held", "running_s"]
 
 _CLASSES = {kind: cls for cls, kind in EVENT_KINDS.items()}
 _OWNER = re.compile(r"pid (\d+) on (\S+)")
@@ -49,6 +52,18 @@ def is_held(run: RunDirectory) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def running_s(run: RunDirectory) -> float:
+    """How long the newest attempt has gone on: seconds since its first event; 0 without one."""
+    newest, began = 0, None
+    for line in read_lines(run.events_path):
+        attempt = line.get("attempt")
+        if not isinstance(attempt, int) or attempt <= newest:
+            continue
+        with contextlib.suppress(TypeError, ValueError):
+            newest, began = attempt, datetime.fromisoformat(line.get("time", "")).astimezone(UTC)
+    return 0.0 if began is None else max((datetime.now(UTC) - began).total_seconds(), 0.0)
 
 
 def follow(

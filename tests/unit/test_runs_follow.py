@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from openthoughts_cli.cli.render.train_view import TrainState
 from openthoughts_cli.events import (
     CheckpointSaved,
     EvalDone,
@@ -21,9 +23,10 @@ from openthoughts_cli.events import (
     RunStarted,
     StepDone,
 )
-from openthoughts_cli.runs.follow import follow, is_held
+from openthoughts_cli.runs.follow import follow, is_held, running_s
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import RunLog
+from openthoughts_cli.store import append_line
 
 
 def started(first: int = 1) -> RunStarted:
@@ -78,6 +81,19 @@ def test_a_run_is_followed_while_it_goes_on_and_torn_lines_are_waited_for(tmp_pa
     watcher.join(10)
     assert status == ["done"]
     assert [e.step for e in heard if isinstance(e, StepDone)] == [1, 2, 3]
+
+
+def test_a_run_has_gone_on_since_the_newest_attempts_first_event(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "r")
+    assert running_s(run) == 0.0
+    now = datetime.now(UTC)
+    for attempt, ago_s in ((1, 900), (2, 60), (2, 5)):
+        stamp = (now - timedelta(seconds=ago_s)).isoformat()
+        append_line(run.events_path, {"event": "step", "attempt": attempt, "time": stamp})
+    append_line(run.events_path, {"event": "notice", "attempt": 3, "time": None})
+    assert 60 <= running_s(run) < 90
+    state = TrainState(running_s=running_s(run))
+    assert 60 <= time.monotonic() - state.began < 90
 
 
 def test_a_run_whose_process_is_gone_is_unfinished(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def headline_metric(metrics: Any) -> tuple[str, str]:
 class TrainState:
     """Everything the view shows, gathered from the events: eight bytes a step, however long."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, running_s: float = 0.0) -> None:
         self.started: RunStarted | None = None
         self.last: StepDone | None = None
         self.losses = array("d")
@@ -77,7 +77,7 @@ class TrainState:
         self.checkpoint: CheckpointSaved | None = None
         self.warnings: list[str] = []
         self.stage = ""
-        self.began = time.monotonic()
+        self.began = time.monotonic() - running_s
 
     def hear(self, event: Event) -> None:
         """Take one event in."""
@@ -239,10 +239,16 @@ def plain_line(event: Event) -> str | None:
 
 
 @contextlib.contextmanager
-def open_train_view(console: Console, *, foot: str = _FOOT) -> Generator[Listener]:
-    """A listener that shows a run on stderr, live on a terminal and as plain lines elsewhere."""
+def open_train_view(
+    console: Console, *, foot: str = _FOOT, running_s: float = 0.0
+) -> Generator[Listener]:
+    """A listener that shows a run on stderr, live on a terminal and as plain lines elsewhere.
+
+    Args:
+        running_s: how long the run has gone on already.
+    """
     if console.live:
-        with _live(console.people, foot) as listener:
+        with _live(console.people, foot, running_s) as listener:
             yield listener
         return
 
@@ -275,9 +281,9 @@ class _ResizingLive(Live):
 
 
 @contextlib.contextmanager
-def _live(console: RichConsole, foot: str) -> Generator[Listener]:
+def _live(console: RichConsole, foot: str, running_s: float) -> Generator[Listener]:
     """Plain lines until the run starts (the plan is shown and asked about there), then the panel."""
-    state = TrainState()
+    state = TrainState(running_s=running_s)
     live = _ResizingLive(
         get_renderable=lambda: view(state, foot=foot),
         console=console,
