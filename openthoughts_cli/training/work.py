@@ -100,6 +100,14 @@ class Work:
                 first_step=first_step,
             )
         )
+        try:
+            return await self._train_and_measure(trainer, first_step)
+        except BaseException:
+            # What else fails now follows from this, and nobody would look at it.
+            await self._evaluations.abandon()
+            raise
+
+    async def _train_and_measure(self, trainer: Trainer, first_step: int) -> Ended:
         self._evaluations.tell_recorded()
         self._start_owed()
         ended = await self._loop(trainer, first_step).run()

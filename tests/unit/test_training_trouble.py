@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import socket
@@ -28,7 +29,7 @@ from openthoughts_cli.errors import (
     OtError,
     StorageError,
 )
-from openthoughts_cli.events import Event, Listener, Notice, StepDone
+from openthoughts_cli.events import EvalStarted, Event, Listener, Notice, StepDone
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.lock import locked
@@ -77,6 +78,9 @@ class Machine:
     def _open(self, config: EngineConfig, *, store: Path, listener: Listener) -> Engine:
         return MemoryEngine(self.served, vocab_size=50_000, store=self.store, kind="local")
 
+    def hear(self, event: Event) -> None:
+        self.heard.append(event)
+
     def train(self, *, stop_after: int | None = None, **settings: Any) -> TrainResult:
         """The run `r` of 24 steps or as many as `settings` say; asked to stop behind a step."""
         config = {
@@ -87,7 +91,7 @@ class Machine:
         stop = StopRequest()
 
         def hear(event: Event) -> None:
-            self.heard.append(event)
+            self.hear(event)
             if isinstance(event, StepDone) and event.step == stop_after:
                 stop.request()
 
@@ -138,6 +142,22 @@ def test_a_disk_that_is_full_in_the_middle_stops_the_run_and_space_lets_it_go_on
     whole = losses(RunDirectory(small_disk / "whole"))
     assert losses(run) == whole
     assert len(before) < len(whole)
+
+
+def test_training_and_an_evaluation_that_fail_together_are_one_error(
+    model: Path, twelve_rows: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio would print the traceback of a task whose failure nobody looked at."""
+
+    class Full(Machine):
+        def hear(self, event: Event) -> None:
+            if isinstance(event, (StepDone, EvalStarted)) or "failed" in str(event):
+                raise StorageError("no space left")
+
+    with pytest.raises(StorageError, match="no space left"):
+        Full(model, twelve_rows).train(train_split=0.8, evals={"nll": {"at_start": True}})
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_a_run_directory_that_is_read_only_is_refused_with_its_path(
