@@ -35,8 +35,12 @@ def _choices(settings: Settings) -> list[DataSet]:
 
 
 def name_shown(name: str, *, public: bool) -> str:
-    """The name of a data set or model as it is shown; a public app shows no local path."""
-    return Path(name).name if public and Path(name).exists() else name
+    """The name of a data set, a file or a model as it is shown; a public app shows no local path.
+
+    A pattern of files is a path that does not exist.
+    """
+    local = name.startswith(("/", "~", ".")) or Path(name).exists()
+    return Path(name).name if public and local else name
 
 
 def choose_data_set(settings: Settings) -> tuple[DataSet, Browse]:

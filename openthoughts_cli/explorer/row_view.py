@@ -13,6 +13,8 @@ from openthoughts_cli.data.browse_rows import FullRow, Sibling, siblings_of
 from openthoughts_cli.errors import NotFoundError
 from openthoughts_cli.evals.final_answer import final_answer
 from openthoughts_cli.explorer.frame import show_error
+from openthoughts_cli.explorer.opened import name_shown
+from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.explorer.text import cut_into_parts, one_line, to_markdown
 
 __all__ = ["show_row", "show_text"]
@@ -68,7 +70,7 @@ def _facts(row: FullRow) -> None:
         ("domain", row.kind.domain),
         ("difficulty", level),
         ("tokens", f"{row.tokens:,}"),
-        ("file", row.file),
+        ("file", name_shown(row.file, public=Settings.from_environ().public)),
     ]
     st.markdown("  ·  ".join(f"{name} **{to_markdown(one_line(text))}**" for name, text in facts))
     if row.kind.control:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from openthoughts_cli.data.browse_open import DataSet, look_up
+from openthoughts_cli.data.index_build import build_index
 from openthoughts_cli.explorer import library
 from openthoughts_cli.explorer.settings import Settings
 from tests.browser.places import EVIL, Places, make_places
@@ -202,6 +204,21 @@ def test_a_public_page_shows_no_path_and_builds_nothing(opens: Opens, tmp_path: 
     assert str(bare.root) not in shown(app)
     for page in ("save", "subset", "runs", "answers", "sweep"):
         assert "has no index yet" in shown(opens(page, public, bare))  # there is no such page
+
+
+def test_a_public_row_of_files_given_by_a_pattern_names_no_folder(
+    opens: Opens, places: Places
+) -> None:
+    pattern = f"{places.dataset}/*.parquet"
+    with places.in_force():
+        looked = look_up(DataSet(pattern, str(places.model)))
+        build_index(looked.index, looked.counter)
+    public = Settings(pattern, str(places.model), public=True)
+    assert str(places.root) not in shown(opens("data_set", public))
+    browse: Any = library.open_data_set(library.first_data_set(public))
+    app = opens("data_set", public, row=browse.row_id(0))
+    assert not app.exception and "file **train-00000.parquet**" in shown(app)
+    assert str(places.root) not in shown(app)
 
 
 def test_an_error_on_a_public_page_names_no_folder(opens: Opens, tmp_path: Path) -> None:
