@@ -82,7 +82,8 @@ class Conductor:
         """Pass a person's stop request on."""
         while not self._stop.requested:
             await asyncio.sleep(_LOOK_S)
-        self._close_down()
+        if not self._closing:
+            self._close_down()
 
     def _close_down(self) -> None:
         self._closing = True
@@ -120,6 +121,8 @@ class Conductor:
             if (line := _line(event)) is not None:
                 lines.append(line)
             self._listener(CellTold(cell.name, event))
+            if self._stop.requested and not self._closing:
+                self._close_down()  # at once, and not when the watch looks next
 
         job = CellJob(cell.name, cell.identity, cell.config, cell.run, cell.planned)
         outcome = await self._launcher.run(job, hear)

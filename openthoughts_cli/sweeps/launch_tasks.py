@@ -63,7 +63,12 @@ class TaskLauncher:
         task = asyncio.ensure_future(
             train_as_task(job.config, means=means, stop=self._stop, listener=listener)
         )
-        await asyncio.wait([task])
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            if task.done() and not task.cancelled():
+                task.exception()  # looked at: it was an interrupt, which has left the loop by itself
+            raise
         if task.cancelled():
             return CellOutcome("interrupted")
         error = task.exception()

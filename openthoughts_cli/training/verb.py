@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Callable
@@ -370,7 +371,8 @@ class _Job:
         except StorageError:
             raise  # a log that cannot be written gets no last line
         except BaseException as error:
-            ended_as = "interrupted" if self._stop.requested else "failed"
+            by_person = isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
+            ended_as = "interrupted" if by_person or self._stop.requested else "failed"
             listener(_finished(run, ended_as, prepared, began, reason=_reason(error)))
             raise
         listener(_finished(run, ended, prepared, began))

@@ -132,17 +132,23 @@ def test_a_dry_run_trains_nothing_and_writes_no_sweep(model: str) -> None:
 def test_a_stopped_sweep_goes_on_to_the_losses_of_an_undisturbed_one(model: str) -> None:
     engine = opening(model)
     stop = StopRequest()
+    long: dict[str, Any] = {**grid(model).model_dump()["base"], "epochs": 4}
 
     def stop_in_the_middle(event: Event) -> None:
         if isinstance(event, CellTold) and isinstance(event.event, StepDone):
-            stop.requested = event.event.step >= 2
+            stop.requested |= event.event.step >= 2  # and stays so at the other cell's first step
 
-    first = run_sweep(grid(model), open_engine=engine, stop=stop, listener=stop_in_the_middle)
+    first = run_sweep(
+        grid(model, base=long), open_engine=engine, stop=stop, listener=stop_in_the_middle
+    )
     assert first.status == "interrupted"
     assert set(states().values()) <= {"interrupted", "waiting"}
-    assert "resume" in run_sweep(grid(model), dry_run=True, open_engine=engine).plan.sentence()
-    assert run_sweep(grid(model), open_engine=engine).status == "done"
-    whole = run_sweep(grid(model, name="whole", seeds=(0,)), open_engine=engine)
+    assert (
+        "resume"
+        in run_sweep(grid(model, base=long), dry_run=True, open_engine=engine).plan.sentence()
+    )
+    assert run_sweep(grid(model, base=long), open_engine=engine).status == "done"
+    whole = run_sweep(grid(model, base=long, name="whole", seeds=(0,)), open_engine=engine)
     assert whole.plan.sentence() == "2 done (2 reused), 0 to run"
     for run in list_runs():
         steps = [record["step"] for record in step_metrics(run)]
@@ -160,6 +166,22 @@ def test_a_stop_that_comes_when_all_is_done_changes_nothing(model: str) -> None:
 
     result = run_sweep(grid(model), open_engine=opening(model), stop=stop, listener=note)
     assert (result.status, result.done) == ("done", 2)
+
+
+def test_an_interrupt_that_nobody_asked_for_before_fails_no_cell(model: str) -> None:
+    """From Python there is no handler that makes the first Ctrl-C a request."""
+    engine = opening(model)
+    pressed: list[str] = []
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, CellTold) and isinstance(event.event, StepDone) and not pressed:
+            pressed.append(event.cell)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(grid(model), open_engine=engine, listener=interrupt)
+    assert set(states().values()) == {"interrupted"}
+    assert run_sweep(grid(model), open_engine=engine).status == "done"
 
 
 def test_a_stop_before_the_start_starts_nothing(model: str) -> None:
