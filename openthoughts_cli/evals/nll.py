@@ -91,11 +91,13 @@ def forward_of_sampler(sampler: Sampler) -> Forward:
     """A forward pass by a sampler's log-probabilities: often cheaper than a trainer's."""
 
     def forward(batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
-        requests = [
-            sampler.logprobs([*datum.input_tokens.tolist(), int(datum.target_tokens[-1])])
-            for datum in batch
-        ]
-        return _gathered(batch, [asyncio.ensure_future(request) for request in requests])
+        requests: list[asyncio.Future[tuple[float | None, ...]]] = []
+        for datum in batch:
+            tokens = [*datum.input_tokens.tolist(), int(datum.target_tokens[-1])]
+            requests.append(asyncio.ensure_future(sampler.logprobs(tokens)))
+            # Behind a row that failed nobody awaits the others: their failures are no news.
+            requests[-1].add_done_callback(lambda done: done.cancelled() or done.exception())
+        return _gathered(batch, requests)
 
     return forward
 

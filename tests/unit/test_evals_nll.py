@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
@@ -142,6 +143,21 @@ def test_a_sampler_that_answers_short_is_an_error(tmp_path: Path):
 
     with pytest.raises(EngineError, match="log-probabilities"):
         score(tmp_path, [row(0, "12a")], forward_of_sampler(Short(lambda *_: "")))
+
+
+def test_rows_that_fail_together_are_one_error(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    class Lost(ScriptedSampler):
+        def logprobs(self, tokens: Sequence[int]) -> Awaitable[tuple[float | None, ...]]:
+            async def lose() -> tuple[float | None, ...]:
+                await asyncio.sleep(0)
+                raise EngineError("the connection is lost")
+
+            return lose()
+
+    with pytest.raises(EngineError, match="is lost"):
+        score(tmp_path, [row(i, "12a") for i in range(3)], forward_of_sampler(Lost(lambda *_: "")))
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_recorded_rows_are_not_asked_again(tmp_path: Path):
