@@ -31,7 +31,7 @@ quickstart: $(STAMP) ## from nothing to a trained, scored model and a page about
 	$(BIN)/ot quickstart
 
 test: $(STAMP) ## the whole suite (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not browser and not cluster'
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'not browser and not cluster'
 
 test-fast: $(STAMP) ## units only (under a minute)
 	$(BIN)/python -m pytest -n 2 tests/unit -m 'not slow and not model and not registry and not browser and not cluster'

@@ -41,7 +41,10 @@ def answered_run(
     """
     settings = BenchmarkConfig(limit=6, n=2, at_start=True)
     config = TrainConfig(
-        subset="small", model="smollm2-135m", learning_rate=learning_rate, evals={"arithmetic": settings}
+        subset="small",
+        model="smollm2-135m",
+        learning_rate=learning_rate,
+        evals={"arithmetic": settings},
     )
     run = RunDirectory(root / run_id)
     run.write_config(

@@ -39,6 +39,7 @@ def test_the_blocks_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) 
     if page.name == "tutorial.md":  # its grid spells `base` and `subset` out; others name files
         environ["OT_SWEEP__BASE__MODEL"] = str(tiny_model)
         environ["OT_SWEEP__SUBSET__TOKENIZER"] = str(tiny_model)
+        environ["OT_SWEEP__SEEDS"] = "[0]"
 
     def run(argv: list[str], where: str) -> None:
         done = subprocess.run(

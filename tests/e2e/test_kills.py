@@ -26,13 +26,13 @@ from tests.tools.tally import SOAK, tally
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SETTINGS = (
-    "--subset", "small", "--batch-size", 2, "--learning-rate", "1e-2", "--epochs", 3, "--yes",
+    "--subset", "small", "--batch-size", 2, "--learning-rate", "1e-2", "--epochs", 2, "--yes",
     "--set", "save_every=4", "--set", "wandb.mode=disabled",
     "--set", "evals={nll: {every: 3, at_start: true}, "
     "arithmetic: {every: 10, limit: 3, n: 2, max_tokens: 8}}",
 )  # fmt: skip
 LOCAL_KILLS = 20 * SOAK
-REMOTE_KILLS = 16 * SOAK
+REMOTE_KILLS = 12 * SOAK
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from openthoughts_cli.errors import NetworkError
 from openthoughts_cli.events import Event, Notice
 from tests.doubles.chat_models import CHATML, LLAMA3, QWEN35, chatml_folder, llama3_folder
 from tests.doubles.tokenizer import byte_model
+from tests.tools.tally import SOAK
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -142,7 +143,8 @@ def test_every_character_in_qwen3s_tokens() -> None:
     planes = [*range(0x20000), *range(0x2F800, 0x2FA20), *range(0xE0000, 0xE01F0), last]
     whole = [chr(code) for code in planes if not 0xD800 <= code < 0xE000]
     apart = [parts for c in whole if len(parts := unicodedata.normalize("NFD", c)) > 1]
-    texts = [f"a{c}b 1{c}\n{c}" for c in (*whole, *apart)]
+    step = 1 if SOAK > 1 else 7  # `make soak` takes every character
+    texts = [f"a{c}b 1{c}\n{c}" for c in (*whole[::step], *apart)]
     rows = [("", "".join(texts[at : at + 8])) for at in range(0, len(texts), 8)]
     compare(fast, exact, rows)
 

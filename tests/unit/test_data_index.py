@@ -29,6 +29,7 @@ from openthoughts_cli.events import Event, Notice, StageDone, StageProgress
 from openthoughts_cli.places import index_dir
 from tests.doubles.rows import MATH, PHYSICS, WordCounter, many, record, write
 from tests.doubles.tokenizer import byte_model
+from tests.tools.tally import SOAK
 
 
 def _records() -> list[Any]:
@@ -315,7 +316,7 @@ def _big(folder: Path, files: int) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2] if SOAK > 1 else [1])
 def test_ten_kills_and_the_same_index(tmp_path: Path, workers: int) -> None:
     data, model = _big(tmp_path / "data", 6), byte_model(tmp_path / "model")
     undisturbed = _Builder(tmp_path, data, model, workers, tmp_path / "undisturbed")

@@ -15,7 +15,7 @@ import pytest
 from openthoughts_cli.config.benchmark import BenchmarkConfig
 from openthoughts_cli.data.rows import Row
 from openthoughts_cli.engine.base import Datum, ForwardResult
-from openthoughts_cli.errors import ConflictError, EmptyResultError, EngineError
+from openthoughts_cli.errors import BudgetError, ConflictError, EmptyResultError, EngineError
 from openthoughts_cli.evals.nll import evaluate_nll, forward_of_sampler
 from openthoughts_cli.evals.records import Scores
 from openthoughts_cli.events import EvalDone, EvalProgress, EvalStarted, Event, Notice
@@ -168,6 +168,21 @@ def test_recorded_rows_are_not_asked_again(tmp_path: Path):
     forward = TableForward()
     assert score(tmp_path, rows, forward).metrics == pytest.approx(whole.metrics)
     assert sum(map(len, forward.batches)) == 1
+
+
+def test_what_was_paid_before_the_limit_is_recorded(tmp_path: Path):
+    class Limited(TableForward):
+        def __call__(self, batch: Sequence[Datum]) -> Awaitable[ForwardResult]:
+            if self.batches:
+                raise BudgetError("the limit is reached")
+            return super().__call__(batch)
+
+    rows = [row(i, "1" * 40_000) for i in range(2)]
+    with pytest.raises(BudgetError, match="limit"):
+        score(tmp_path, rows, Limited())
+    rest = TableForward()
+    score(tmp_path, rows, rest)
+    assert [len(batch) for batch in rest.batches] == [1]
 
 
 def test_other_rows_in_the_same_place_are_refused(tmp_path: Path):
