@@ -14,7 +14,7 @@ import numpy as np
 from openthoughts_cli.config.benchmark import NLL, BenchmarkConfig
 from openthoughts_cli.digests import digest_value
 from openthoughts_cli.engine.base import Datum, ForwardResult, Sampler
-from openthoughts_cli.errors import EmptyResultError, EngineError
+from openthoughts_cli.errors import BudgetError, EmptyResultError, EngineError
 from openthoughts_cli.evals.nll_score import summarise_nll
 from openthoughts_cli.evals.records import EvalDirectory, Scores
 from openthoughts_cli.evals.shapes import held_out_lines
@@ -150,16 +150,21 @@ def evaluate_nll(
         EmptyResultError: no row is left.
         ConflictError: the directory holds another evaluation.
         EngineError: a forward pass failed.
+        BudgetError: not all could be sent; what was sent is recorded.
     """
     work = _Nll(renderer, settings, EvalDirectory(directory), step, listener)
     chosen = work.choose(rows, max_tokens)
     work.begin(lineage)
-    batches = work.owed(chosen)
-    queued = [
-        (batch, asyncio.ensure_future(forward([entry.datum for entry in batch])))
-        for batch in batches
-    ]
-    return work.finish(queued)
+    queued: list[tuple[list[_Prepared], asyncio.Future[ForwardResult]]] = []
+    refused: BudgetError | None = None
+    for batch in work.owed(chosen):
+        try:
+            request = forward([entry.datum for entry in batch])
+        except BudgetError as error:
+            refused = error  # once what was sent before, and is paid, is recorded
+            break
+        queued.append((batch, asyncio.ensure_future(request)))
+    return work.finish(queued, refused)
 
 
 class _Nll:
@@ -265,9 +270,11 @@ class _Nll:
         return batches
 
     async def finish(
-        self, queued: Sequence[tuple[list[_Prepared], asyncio.Future[ForwardResult]]]
+        self,
+        queued: Sequence[tuple[list[_Prepared], asyncio.Future[ForwardResult]]],
+        refused: BudgetError | None,
     ) -> Scores:
-        """Record each batch as it comes, then score."""
+        """Record each batch as it comes, then score, or raise what kept the others from being sent."""
         try:
             for batch, request in queued:
                 result = await asyncio.shield(request)
@@ -277,6 +284,8 @@ class _Nll:
         finally:
             for _, request in queued:  # shielded requests end by themselves; nobody else looks
                 request.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if refused is not None:
+            raise refused
         return self._score()
 
     def _record(self, entry: _Prepared, logprobs: np.typing.NDArray[np.float32]) -> None:
