@@ -136,8 +136,7 @@ class FastCounter:
             self._listener(
                 Notice(
                     f"tokens of {self.model} are counted by `tokenizers`, about 60 times slower: "
-                    f"{reason}",
-                    "warning",
+                    f"{reason}"
                 )
             )
         return columns
