@@ -59,7 +59,7 @@ def model_card(weights: Weights, *, kind: str, base: str) -> str:
         _table(("", ""), _lineage(weights, config, record, base)),
         "## Config\n",
         "The run again: save this as config.json, then `ot train --config config.json`.\n",
-        f"```json\n{json.dumps(_without_paths(config), indent=2, ensure_ascii=False)}\n```\n",
+        f"```json\n{json.dumps(_without_places(config), indent=2, ensure_ascii=False)}\n```\n",
     ]
     return "\n".join(parts)
 
@@ -71,6 +71,14 @@ def public_name(value: str) -> str:
 
 def _is_local(value: str) -> bool:
     return PurePath(value).is_absolute() or value.startswith(("~", "./", "../"))
+
+
+def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config for everyone's eyes: no path of this machine, no address of a server of one's own."""
+    public = _without_paths(config)
+    if _mapping(public.get("engine")).get("base_url"):
+        public["engine"]["base_url"] = None
+    return public
 
 
 def _without_paths(value: Any) -> Any:

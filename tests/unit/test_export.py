@@ -190,6 +190,15 @@ def test_the_card_names_no_path_of_this_machine(run: RunDirectory, model: Path) 
     assert '"model": "tiny"' in card
 
 
+def test_the_card_names_no_server_of_ones_own(run: RunDirectory) -> None:
+    config = run.read_config()
+    config["engine"]["base_url"] = "http://gpu.inside.example:8000"
+    run.write_config(config, run.read_record())
+    card = (export_weights(str(run.path)).path / "README.md").read_text()
+    assert "inside.example" not in card
+    assert '"base_url": null' in card
+
+
 def test_the_same_export_again_is_kept(run: RunDirectory) -> None:
     first = export_weights(str(run.path))
     weights = first.path / "adapter_model.safetensors"
