@@ -76,7 +76,10 @@ WRITERS = {
     "sweeps/launch_processes.py": {"TemporaryFile"},
     "sweeps/ray_worker.py": {"mkdtemp"},
     # Pipes, and an archive in memory:
-    "explorer/apart.py": {"fdopen"},
+    "explorer/apart.py": {
+        "fdopen",
+        "TemporaryFile",
+    },  # a child's stderr, nameless, gone when it ends
     "sweeps/child.py": {"fdopen"},
     "sweeps/parcel.py": {"open"},
     "evals/sandbox/handover.py": {"TemporaryFile"},  # or memory, handed into the sandbox
