@@ -230,7 +230,7 @@ def _cell_task(parcel: Parcel, switch: Any) -> Any:
 
 def _import_ray() -> Any:
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]  # an extra
     except ImportError:
         raise MissingExtraError(
             "Ray is not installed", hint="pip install 'openthoughts-cli[ray]'"

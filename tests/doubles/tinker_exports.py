@@ -124,7 +124,7 @@ def tinker_files(folder: Path) -> Files:
 
 
 def _encrypted(files: Mapping[str, bytes], recipients: list[str]) -> Files:
-    import pyrage
+    import pyrage  # pyright: ignore[reportMissingImports]  # of an extra
 
     library: Any = pyrage
     keys = [library.x25519.Recipient.from_str(each) for each in recipients]
