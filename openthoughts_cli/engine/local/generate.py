@@ -7,6 +7,7 @@ are prefilled again later: an answer's state is its tokens and its random genera
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -60,6 +61,7 @@ class Generation:
     def __init__(self, base: Base, budget_tokens: int) -> None:
         self._base = base
         self._budget = budget_tokens
+        self._cache_argument = _cache_argument(base.model)
         self.waiting: deque[Row] = deque()
         self._rows: list[Row] = []
         self._cache: Any = None
@@ -170,9 +172,9 @@ class Generation:
             input_ids=tokens.to(device),
             attention_mask=mask.to(device),
             position_ids=positions.to(device),
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **{self._cache_argument: cache},
         )
         return out.logits[:, -1].float()
 
@@ -242,3 +244,9 @@ def _common(contexts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     same = itertools.takewhile(lambda column: len(set(column)) == 1, columns)
     prefix = tuple(column[0] for column in same)
     return prefix if len(prefix) >= _SHORTEST_PREFIX else ()
+
+
+def _cache_argument(model: Any) -> str:
+    """What `forward` calls the cache: `cache` since transformers 5.24, before `past_key_values`."""
+    parameters = inspect.signature(inspect.unwrap(type(model).forward)).parameters
+    return "cache" if "cache" in parameters else "past_key_values"
