@@ -16,13 +16,13 @@ from openthoughts_cli.engine.base import (
     Datum,
     Engine,
     ForwardResult,
-    LoraSpec,
     ModelInfo,
     OptimResult,
     Sampler,
     SamplingParams,
     Trainer,
 )
+from openthoughts_cli.engine.wrapped import WrappedEngine
 from openthoughts_cli.errors import BudgetError
 
 __all__ = ["Meter", "Price", "metered"]
@@ -170,53 +170,17 @@ class _MeteredSampler:
         return self._meter.pay(cost, lambda: self._inner.logprobs(tokens), lambda _: cost)
 
 
-class _MeteredEngine:
+class _MeteredEngine(WrappedEngine):
     def __init__(self, inner: Engine, price: Price, meter: Meter) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._price = price
         self._meter = meter
 
-    @property
-    def kind(self) -> str:
-        return self._inner.kind
-
-    @property
-    def costs_money(self) -> bool:
-        return self._inner.costs_money
-
-    @property
-    def deterministic(self) -> bool:
-        return self._inner.deterministic
-
-    def models(self) -> Awaitable[tuple[ModelInfo, ...]]:
-        return self._inner.models()
-
-    def describe(self, model: str, *, train: bool = False) -> Awaitable[ModelInfo]:
-        return self._inner.describe(model, train=train)
-
-    async def create_trainer(self, model: str, lora: LoraSpec) -> Trainer:
-        trainer = await self._inner.create_trainer(model, lora)
+    def wrap_trainer(self, trainer: Trainer) -> Trainer:
         return _MeteredTrainer(trainer, self._price, self._meter)
 
-    async def resume_trainer(self, state_path: str) -> Trainer:
-        trainer = await self._inner.resume_trainer(state_path)
-        return _MeteredTrainer(trainer, self._price, self._meter)
-
-    async def create_sampler(
-        self, model: str | None = None, *, sampler_path: str | None = None
-    ) -> Sampler:
-        sampler = await self._inner.create_sampler(model, sampler_path=sampler_path)
+    def wrap_sampler(self, sampler: Sampler) -> Sampler:
         return _MeteredSampler(sampler, self._price, self._meter)
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-    async def __aenter__(self) -> Engine:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._inner.__aexit__(*exc)
 
 
 def metered(engine: Engine, price: Price, meter: Meter) -> Engine:

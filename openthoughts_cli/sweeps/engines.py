@@ -17,13 +17,13 @@ from openthoughts_cli.engine.base import (
     Datum,
     Engine,
     ForwardResult,
-    LoraSpec,
     ModelInfo,
     OptimResult,
     Sampler,
     SamplingParams,
     Trainer,
 )
+from openthoughts_cli.engine.wrapped import WrappedEngine
 from openthoughts_cli.events import Listener
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.training.verb import OpenEngine
@@ -142,41 +142,17 @@ class _GatedSampler:
         return self._gate.send(lambda: self._inner.logprobs(tokens), trains=False)
 
 
-class _LentEngine:
+class _LentEngine(WrappedEngine):
     """An engine of the pool, as one cell sees it: closing it closes nothing."""
 
     def __init__(self, inner: Engine, gate: Gate) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._gate = gate
 
-    @property
-    def kind(self) -> str:
-        return self._inner.kind
+    def wrap_trainer(self, trainer: Trainer) -> Trainer:
+        return _GatedTrainer(trainer, self._gate)
 
-    @property
-    def costs_money(self) -> bool:
-        return self._inner.costs_money
-
-    @property
-    def deterministic(self) -> bool:
-        return self._inner.deterministic
-
-    def models(self) -> Awaitable[tuple[ModelInfo, ...]]:
-        return self._inner.models()
-
-    def describe(self, model: str, *, train: bool = False) -> Awaitable[ModelInfo]:
-        return self._inner.describe(model, train=train)
-
-    async def create_trainer(self, model: str, lora: LoraSpec) -> Trainer:
-        return _GatedTrainer(await self._inner.create_trainer(model, lora), self._gate)
-
-    async def resume_trainer(self, state_path: str) -> Trainer:
-        return _GatedTrainer(await self._inner.resume_trainer(state_path), self._gate)
-
-    async def create_sampler(
-        self, model: str | None = None, *, sampler_path: str | None = None
-    ) -> Sampler:
-        sampler = await self._inner.create_sampler(model, sampler_path=sampler_path)
+    def wrap_sampler(self, sampler: Sampler) -> Sampler:
         return _GatedSampler(sampler, self._gate)
 
     async def close(self) -> None:
