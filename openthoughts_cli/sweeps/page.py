@@ -25,6 +25,7 @@ from openthoughts_cli.sweeps.words import (
     level_words,
     rank_words,
     signed,
+    spaced,
     time_words,
 )
 
@@ -106,7 +107,7 @@ def _ranking(board: Leaderboard) -> list[dict[str, Any]]:
                 if number == 0 or entry.tied
                 else "",
                 "rank": rank_words(entry.rank),
-                "recipe": _spaced(entry.recipe),
+                "recipe": spaced(entry.recipe),
                 "score": figure(metric, entry.score),
                 "span": _span(entry.score, entry.interval, scale, colour),
                 "interval": _between(board, entry.interval),
@@ -147,7 +148,7 @@ def _effects(board: Leaderboard) -> list[dict[str, Any]]:
 
 
 def _legend(board: Leaderboard) -> list[tuple[str, str]]:
-    named = [(_spaced(e.recipe), f"c{i}") for i, e in enumerate(board.entries[:_COLOURS])]
+    named = [(spaced(e.recipe), f"c{i}") for i, e in enumerate(board.entries[:_COLOURS])]
     more = len(board.entries) - len(named)
     return [*named, (f"{more} more", "rest")] if more > 0 else named
 
@@ -187,7 +188,7 @@ def _charts(sweep: Sweep, board: Leaderboard) -> list[dict[str, Any]]:
 
 def _cell(result: CellResult, board: Leaderboard) -> dict[str, Any]:
     return {
-        "cell": _spaced(result.cell.name),
+        "cell": spaced(result.cell.name),
         "state": result.cell.state,
         "score": figure(board.metric, result.score),
         "step": "" if result.step is None else result.step,
@@ -274,10 +275,6 @@ def _between(board: Leaderboard, interval: Interval | None, *, difference: bool 
     if difference:
         return " to ".join(signed(board.metric, end, unit=False) for end in ends)
     return " to ".join(figure(board.metric, end) for end in ends)
-
-
-def _spaced(name: str) -> str:
-    return name.replace(",", ", ")
 
 
 def _json(value: Any) -> str:

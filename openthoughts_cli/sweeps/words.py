@@ -16,6 +16,7 @@ __all__ = [
     "level_words",
     "rank_words",
     "signed",
+    "spaced",
     "time_words",
 ]
 
@@ -39,6 +40,11 @@ def rank_words(rank: tuple[int, int] | None) -> str:
     if rank is None:
         return "-"
     return str(rank[0]) if rank[0] == rank[1] else f"{rank[0]}-{rank[1]}"
+
+
+def spaced(name: str) -> str:
+    """A cell's or a recipe's name with room to break lines at; `--baseline` takes both forms."""
+    return name.replace(",", ", ")
 
 
 def level_words(value: Any) -> str:

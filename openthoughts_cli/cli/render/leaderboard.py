@@ -22,6 +22,7 @@ from openthoughts_cli.sweeps.words import (
     level_words,
     rank_words,
     signed,
+    spaced,
     time_words,
 )
 
@@ -80,11 +81,6 @@ def _notes(board: Leaderboard) -> list[str]:
     ]
 
 
-def _spaced(recipe: str) -> str:
-    """Room to break lines at; `--baseline` takes it with and without."""
-    return recipe.replace(",", ", ")
-
-
 def _sections(board: Leaderboard) -> Iterable[tuple[str, Sequence[str], list[Sequence[object]]]]:
     ranked = [entry for entry in board.entries if entry.rank]
     if ranked:
@@ -101,7 +97,7 @@ def _sections(board: Leaderboard) -> Iterable[tuple[str, Sequence[str], list[Seq
         yield (
             "not ranked",
             _NOT_RANKED,
-            [(_spaced(result.cell.name), result.reason) for result in left],
+            [(spaced(result.cell.name), result.reason) for result in left],
         )
 
 
@@ -111,7 +107,7 @@ def _ranking(entry: Entry, board: Leaderboard) -> Sequence[object]:
     versus = entry.versus
     return (
         Text(rank_words(entry.rank), style=won),
-        Text(_spaced(entry.recipe), style=won),
+        Text(spaced(entry.recipe), style=won),
         figure(metric, entry.score),
         _between(entry.interval, lambda value: figure(metric, value)),
         "baseline"
@@ -130,7 +126,7 @@ def _between(interval: Interval | None, shown: Any) -> str:
 
 def _cost(entry: Entry) -> Sequence[object]:
     return (
-        _spaced(entry.recipe),
+        spaced(entry.recipe),
         f"{len(entry.ranked)}/{len(entry.results)}",
         entry.train_tokens,
         entry.sampled_tokens,

@@ -11,6 +11,7 @@ from openthoughts_cli.cli.render.train_view import duration
 from openthoughts_cli.sweeps.launch import CellOutcome
 from openthoughts_cli.sweeps.plan import PlannedCell, SweepPlan
 from openthoughts_cli.sweeps.verb import SweepResult
+from openthoughts_cli.sweeps.words import spaced
 
 __all__ = ["render_sweep_plan", "render_sweep_result"]
 
@@ -44,7 +45,8 @@ def _row(cell: PlannedCell, plan: SweepPlan) -> list[Text]:
         word = "reused"
     elif cell.state == "failed" and plan.retry_failed:
         word = "tried again"
-    row = [Text(cell.name + (" *" if cell.cell.baseline else "")), Text(word, style=style)]
+    name = spaced(cell.name) + (" *" if cell.cell.baseline else "")
+    row = [Text(name), Text(word, style=style)]
     it = None if cell.planned is None else cell.planned.plan
     row.append(Text("" if it is None else f"{it.steps:,}"))
     row.append(Text("" if it is None else f"{it.train_tokens:,}"))
@@ -89,7 +91,7 @@ def render_sweep_result(result: SweepResult) -> RenderableType:
     parts: list[RenderableType] = []
     failures = result.failures
     if failures:
-        rows = [(name, _why(outcome)) for name, outcome in failures.items()]
+        rows = [(spaced(name), _why(outcome)) for name, outcome in failures.items()]
         parts.append(table(["failed", "why"], rows))
     money = f", {dollars(result.spent_usd)} spent" if result.plan.costs_money else ""
     head = f"{result.plan.name}: {result.done} of {total} cells done{money}"

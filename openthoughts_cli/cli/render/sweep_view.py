@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -34,6 +35,7 @@ from openthoughts_cli.sweeps.launch import CellEnded, CellStarted, CellTold
 __all__ = ["Board", "board", "open_sweep_view"]
 
 _PLAIN_STEP_S = 10.0
+_OTHER_COLUMNS = 54  # what state, step, loss, nll and one score take of a line
 _FOOT = "Ctrl-C stops all at checkpoints"
 _STYLES = {"done": "green", "running": "", "waiting": "dim", "failed": "red", "reused": "green"}
 _ORDER = ("running", "failed", "budget", "interrupted", "died", "done", "waiting")
@@ -103,10 +105,11 @@ class Board:
         return sum(step.extra.get("spent_usd", 0.0) for step in steps)
 
 
-def board(state: Board, *, foot: str, height: int) -> RenderableType:
+def board(state: Board, *, foot: str, height: int, width: int = 80) -> RenderableType:
     """The table: cells at work first, as many as fit in `height` lines, and the totals."""
+    header, called = _fitting(list(state.status), width - _OTHER_COLUMNS)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
-    table.add_column("cell", no_wrap=True, overflow="ellipsis", ratio=3, min_width=12)
+    table.add_column(header, no_wrap=True, overflow="ellipsis", ratio=3, min_width=12)
     table.add_column("state", no_wrap=True)
     table.add_column("step", no_wrap=True, justify="right")
     table.add_column("loss", no_wrap=True, justify="right")
@@ -118,7 +121,7 @@ def board(state: Board, *, foot: str, height: int) -> RenderableType:
     names = sorted(state.status, key=lambda name: _ORDER.index(_known(state.status[name])))
     shown = names[: max(height - 4, 3)]
     for name in [name for name in state.status if name in set(shown)]:
-        table.add_row(*_row(state, name, paid=paid))
+        table.add_row(*_row(state, name, called[name], paid=paid))
     hidden = len(names) - len(shown)
     lines: list[RenderableType] = [table]
     if hidden:
@@ -130,7 +133,18 @@ def _known(status: str) -> str:
     return status if status in _ORDER else "waiting"
 
 
-def _row(state: Board, name: str, *, paid: bool) -> list[Text]:
+def _fitting(names: Sequence[str], room: int) -> tuple[str, dict[str, str]]:
+    """A header, and what each cell is called under it: where a name would be cut, its values alone,
+    since cells differ in these."""
+    keys = {re.sub(r"=[^,]*", "", name): None for name in names}
+    values = {name: re.sub(r"(^|,)[^,=]*=", r"\1", name) for name in names}
+    fits = max(map(len, names), default=0) <= room
+    if fits or len(keys) > 1 or len(set(values.values())) < len(names):
+        return "cell", {name: name for name in names}
+    return next(iter(keys)), values
+
+
+def _row(state: Board, name: str, called: str, *, paid: bool) -> list[Text]:
     status = state.status[name]
     run = state.runs.get(name, TrainState())
     last = run.last
@@ -140,7 +154,7 @@ def _row(state: Board, name: str, *, paid: bool) -> list[Text]:
         step = f"0/{total}"
     nll = [metrics["mean"] for _, metrics in run.scores.get("nll", []) if "mean" in metrics]
     row = [
-        Text(name),
+        Text(called),
         Text(status, style=_STYLES.get(status, "yellow")),
         Text(step),
         Text("" if last is None else f"{last.train_mean_nll:.3f}"),
@@ -196,7 +210,9 @@ def _live(console: Console, state: Board, foot: str) -> Generator[Listener]:
 
     people = console.people
     live = Live(
-        get_renderable=lambda: board(state, foot=foot, height=people.size.height),
+        get_renderable=lambda: board(
+            state, foot=foot, height=people.size.height, width=people.size.width
+        ),
         console=people,
         refresh_per_second=4,
     )
