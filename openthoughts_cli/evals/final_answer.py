@@ -6,13 +6,12 @@ import re
 from typing import NamedTuple
 
 from openthoughts_cli.evals.answer_text import after_thinking, answer_lines, last_box
-from openthoughts_cli.evals.lcb_code import code_in
+from openthoughts_cli.evals.lcb_code import code_in, fenced_blocks
 
 __all__ = ["FinalAnswer", "final_answer"]
 
 _MOST_CHARS = 120
 _MOST_CODE_CHARS = 100_000
-_FENCED = re.compile(r"^```[\w+#.-]*[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _LATEX_SPACE = re.compile(r"\\[,;:! ]|~|\s+")
 
 
@@ -54,8 +53,8 @@ def final_answer(text: str) -> FinalAnswer:
 
 def _other_code(said: str) -> str:
     """The last closed fenced block, of whatever language."""
-    found = _FENCED.findall(said[-_MOST_CODE_CHARS:])
-    return found[-1] if found else ""
+    closed = [block.body for block in fenced_blocks(said[-_MOST_CODE_CHARS:]) if block.closed]
+    return closed[-1] if closed else ""
 
 
 def _short(text: str) -> str:

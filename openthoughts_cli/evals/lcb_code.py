@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from openthoughts_cli.evals.answer_text import after_thinking
 
-__all__ = ["code_in", "prelude"]
+__all__ = ["Block", "code_in", "fenced_blocks", "prelude"]
 
-# Fenced blocks: three or more backticks or tildes at a line's start, indented as in a list.
-_OPENING = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n`]*$")
+# Fenced blocks: three or more backticks or tildes at a line's start, indented as in a list. Possessive:
+# a line of megabytes that is none is read once.
+_OPENING = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([^\s`]*+)[^\n`]*+$")
 _PYTHON = frozenset({"", "py", "python", "python2", "python3", "py3", "pypy3", "cpython"})
 
 # Star imports in this order, later ones winning, then the modules by name: what the official
@@ -55,16 +56,17 @@ def code_in(text: str) -> str | None:
         return None
     python = [
         block
-        for block in _blocks(answer)
+        for block in fenced_blocks(answer)
         if block.language.lower() in _PYTHON and block.body.strip()
     ]
     chosen = [block for block in python if block.closed] or python
-    while len(chosen) > 1 and not _is_program(chosen[-1]) and any(b.language for b in chosen):
-        chosen.pop()
+    if any(block.language for block in chosen):
+        while not _is_program(chosen[-1]):  # at the latest the one that names a language is
+            chosen.pop()
     return chosen[-1].body if chosen else None
 
 
-def _is_program(block: _Block) -> bool:
+def _is_program(block: Block) -> bool:
     return bool(block.language) or _CODE_LINE.search(block.body) is not None
 
 
@@ -91,13 +93,15 @@ def _public(module: ModuleType) -> Iterable[str]:
     return getattr(module, "__all__", visible)
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
+    """A fenced block of an answer."""
+
     language: str
     body: str
     closed: bool
 
 
-def _blocks(text: str) -> Iterator[_Block]:
+def fenced_blocks(text: str) -> Iterator[Block]:
     """The fenced blocks, in order; only the last may be unclosed."""
     fence, language, body = "", "", list[str]()
     for line in text.split("\n"):
@@ -106,9 +110,9 @@ def _blocks(text: str) -> Iterator[_Block]:
             if match := _OPENING.match(line.rstrip("\r")):
                 fence, language, body = match[1], match[2].strip("{}."), []
         elif stripped.startswith(fence) and not stripped.strip(fence[0]):
-            yield _Block(language, "\n".join(body), closed=True)
+            yield Block(language, "\n".join(body), closed=True)
             fence = ""
         else:
             body.append(line)
     if fence:
-        yield _Block(language, "\n".join(body), closed=False)
+        yield Block(language, "\n".join(body), closed=False)

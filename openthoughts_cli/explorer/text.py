@@ -11,33 +11,24 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from openthoughts_cli.explorer.spans import Span, spans
+
 __all__ = ["PART_CHARS", "Piece", "cut_into_parts", "one_line", "pieces", "to_markdown"]
 
 PART_CHARS = 20_000
 """Longer texts are shown in parts: a browser that renders megabytes of LaTeX stands still."""
 _MOST_MATH_CHARS = 4_000
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\n`]*)$", re.MULTILINE)
+# Possessive where a longer try could only fail: floods of one mark must not be read over and over.
+_FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+([^\n`]*+)$", re.MULTILINE)
 _LANGUAGE = re.compile(r"[A-Za-z][\w+#.-]{0,20}")
-_INLINE = re.compile(
-    r"""
-    (?P<code>(?<!`)(?P<ticks>`{1,3})(?!`)(?P<inner>[^`\n](?:.*?[^`\n])??)(?P=ticks)(?!`))
-    | \$\$(?P<display>(?:[^$\\]|\\.)+?)\$\$
-    | \\\[(?P<bracket>.+?)\\\]
-    | \\\((?P<paren>[^\n]+?)\\\)
-    | \\begin\{(?P<env>(?:align|equation|gather|multline|eqnarray|alignat)\*?)\}
-      (?P<body>.+?)\\end\{(?P=env)\}
-    | (?<![\\$\w])\$(?P<inline>(?=\S)(?:[^$\\\n]|\\.)+?(?<=\S))\$(?![\d$])
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 _SPECIAL = re.compile(r"[<>\[\]&$\\`|]|!(?=\[)|:(?=\w|\[)|(?<=\w)@(?=\w)")
 _ADDRESS = re.compile(r"\b(?:https?|ftp|mailto|www)(?=[:.])", re.IGNORECASE)
 _JOINER = "\u2060"
-"""Nothing to see, but a bare address with it is no link: nobody clicks into a page that a row names."""
+"""Nothing to see, but a bare address with it is no link: nobody clicks into a page that a row "
+"names."""
 _TABLE_LINE = re.compile(r"^\s*\|.*\|\s*$")
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _KEPT = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
-_MATH_ENVIRONMENTS = {"align": "aligned", "gather": "gathered", "multline": "gathered"}
 
 
 class Piece(NamedTuple):
@@ -79,39 +70,28 @@ def to_markdown(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    kept: list[str] = []
-
-    def keep(match: re.Match[str]) -> str:
-        kept.append(_inline(match))
-        return f"{_OPEN}{len(kept) - 1}{_CLOSE}"
-
     # Code and LaTeX stand aside while the rest is made plain, so that lines stay whole.
-    held = _INLINE.sub(keep, text)
+    kept: list[str] = []
+    made: list[str] = []
+    at = 0
+    for span in spans(text):
+        made.append(text[at : span.start])
+        made.append(f"{_OPEN}{len(kept)}{_CLOSE}")
+        kept.append(_span(span, text[span.start : span.end]))
+        at = span.end
+    held = "".join([*made, text[at:]])
     return _plain(_ADDRESS.sub(lambda found: found[0] + _JOINER, held), kept)
 
 
-def _inline(match: re.Match[str]) -> str:
-    if match["code"] is not None:
-        return f"`` {match['inner']} ``" if "`" in match["inner"] else f"`{match['inner']}`"
-    if match["env"] is not None:
-        name = match["env"].rstrip("*")
-        inner = _MATH_ENVIRONMENTS.get(name, "aligned")
-        return _display(f"\\begin{{{inner}}}{match['body']}\\end{{{inner}}}", match[0])
-    for name in ("display", "bracket"):
-        if match[name] is not None:
-            return _display(match[name], match[0])
-    inside = match["paren"] if match["paren"] is not None else match["inline"]
-    inside = inside.strip()
-    if not inside or len(inside) > _MOST_MATH_CHARS or "$" in inside.replace("\\$", ""):
-        return _SPECIAL.sub(_escaped, match[0])
-    return f"${inside}$"
-
-
-def _display(inside: str, whole: str) -> str:
-    inside = "\n".join(line for line in inside.strip().split("\n") if line.strip())
+def _span(span: Span, whole: str) -> str:
+    inside = span.inside
+    if span.kind == "code":
+        return f"`` {inside} ``" if "`" in inside else f"`{inside}`"
+    lines = [line for line in inside.strip().split("\n") if line.strip()]
+    inside = "\n".join(lines) if span.kind == "display" else inside.strip()
     if not inside or len(inside) > _MOST_MATH_CHARS or "$" in inside.replace("\\$", ""):
         return _SPECIAL.sub(_escaped, whole)
-    return f"\n\n$$\n{inside}\n$$\n\n"
+    return f"\n\n$$\n{inside}\n$$\n\n" if span.kind == "display" else f"${inside}$"
 
 
 def _plain(text: str, kept: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from openthoughts_cli.evals.final_answer import final_answer
+from openthoughts_cli.explorer.spans import spans
 from openthoughts_cli.explorer.text import cut_into_parts, one_line, pieces, to_markdown
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -115,3 +118,54 @@ def test_parts_joined_are_the_text(text: str, most: int) -> None:
 def test_a_line_is_short_and_has_no_controls() -> None:
     assert one_line("a\n\nb\x00c") == "a b\ufffdc"
     assert len(one_line("word " * 100_000)) == 161
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *(
+            "\\[",
+            "\\(",
+            "$",
+            "$$a",
+            "`a\n",
+            "``a ",
+            "\\begin{align}",
+            "\\(\n",
+            "```a\n````\n",
+            "> ",
+        ),
+        pytest.param("~", id="tildes"),
+        pytest.param(" ", id="spaces"),
+    ],
+)
+def test_a_flood_of_one_mark_is_read_in_one_pass(mark: str) -> None:
+    flood = f"```{mark * (200_000 // len(mark))}`"  # read once per mark it would take minutes
+    assert len(to_markdown(flood)) >= 100_000
+    assert final_answer(flood).found_in in ("end", "line", "code")
+
+
+@given(st.text(alphabet="ab `$\\[]()\n", max_size=80))
+def test_code_and_latex_stand_in_order_and_none_in_another(text: str) -> None:
+    found = list(spans(text))
+    assert all(one.end <= other.start for one, other in itertools.pairwise(found))
+    assert all(each.inside in text[each.start : each.end] for each in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("`a` and ``b`c``", [("code", "a"), ("code", "b`c")]),
+        ("a `b\n` c", []),
+        ("\\(a\nb\\) \\[c\nd\\]", [("display", "c\nd")]),
+        ("$a$ $5 and $$b$$", [("inline", "a"), ("display", "b")]),
+        ("\\[never \\(x\\)", [("inline", "x")]),
+        (
+            "\\begin{gather*}a\\end{gather*}",
+            [("display", "\\begin{gathered}a\\end{gathered}")],
+        ),
+        ("\\begin{align}a\\end{align*}", []),
+    ],
+)
+def test_where_code_and_latex_stand(text: str, found: list[tuple[str, str]]) -> None:
+    assert [(each.kind, each.inside) for each in spans(text)] == found
