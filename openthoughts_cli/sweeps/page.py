@@ -23,6 +23,7 @@ from openthoughts_cli.sweeps.words import (
     figure,
     headline,
     level_words,
+    p_words,
     rank_words,
     signed,
     spaced,
@@ -52,7 +53,7 @@ def _page(sweep: Sweep, board: Leaderboard) -> dict[str, Any]:
     return {
         "title": f"Sweep {sweep.name}",
         "lead": f"{len(board.entries)} recipes, {len(sweep.cells)} cells; baseline: "
-        f"{board.baseline}.",
+        f"{spaced(board.baseline or 'none')}.",
         "headline": headline(board),
         "warnings": board.warnings,
         "notes": board.notes,
@@ -122,7 +123,7 @@ def _ranking(board: Leaderboard) -> list[dict[str, Any]]:
                 "versus_interval": ""
                 if against is None
                 else _between(board, against.interval, difference=True),
-                "p": "" if against is None else f"{against.p_value:.3f}",
+                "p": "" if against is None else p_words(against.p_value),
             }
         )
     return rows

@@ -14,6 +14,7 @@ __all__ = [
     "figure",
     "headline",
     "level_words",
+    "p_words",
     "rank_words",
     "signed",
     "spaced",
@@ -33,6 +34,11 @@ def signed(metric: Metric, value: float, *, unit: bool = True) -> str:
     if not metric.bounded:
         return f"{value:+.4f}"
     return f"{100 * value:+.1f}{' points' if unit else ''}"
+
+
+def p_words(p_value: float) -> str:
+    """`0.012`; `<0.001` where rounding would say that chance cannot do it."""
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def rank_words(rank: tuple[int, int] | None) -> str:

@@ -86,6 +86,9 @@ def test_the_page_has_all_parts(make: Make) -> None:
     assert "The baseline in full" in html
     assert "7 of 8" in html  # cells done
     assert html.count('class="span"') >= 3 + 4  # ranks and comparisons
+    assert "&lt;0.001" in html  # a p-value that rounds to 0 is not said to be 0
+    assert ">0.000<" not in html
+    assert "baseline: learning_rate=0.0001, source=math" in html  # a phone breaks it there
 
 
 def test_nothing_in_the_page_runs_or_is_fetched(make: Make) -> None:

@@ -20,6 +20,7 @@ from openthoughts_cli.sweeps.words import (
     figure,
     headline,
     level_words,
+    p_words,
     rank_words,
     signed,
     spaced,
@@ -84,7 +85,11 @@ def _notes(board: Leaderboard) -> list[str]:
 def _sections(board: Leaderboard) -> Iterable[tuple[str, Sequence[str], list[Sequence[object]]]]:
     ranked = [entry for entry in board.entries if entry.rank]
     if ranked:
-        yield f"ranking; baseline: {board.baseline}", _RANKING, [_ranking(e, board) for e in ranked]
+        yield (
+            f"ranking; baseline: {spaced(board.baseline or 'none')}",
+            _RANKING,
+            [_ranking(e, board) for e in ranked],
+        )
     yield "cost", _COST, [_cost(entry) for entry in board.entries]
     if board.effects:
         yield (
@@ -116,7 +121,7 @@ def _ranking(entry: Entry, board: Leaderboard) -> Sequence[object]:
         if versus is None
         else f"{signed(metric, versus.difference)} "
         f"({_between(versus.interval, lambda value: signed(metric, value, unit=False))})",
-        None if versus is None else f"{versus.p_value:.3f}",
+        None if versus is None else p_words(versus.p_value),
     )
 
 
