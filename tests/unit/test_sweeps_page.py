@@ -16,6 +16,7 @@ from openthoughts_cli.store import append_line
 from openthoughts_cli.sweeps.layout import load_sweep
 from openthoughts_cli.sweeps.page import write_sweep_page
 from openthoughts_cli.sweeps.rank import rank_sweep
+from openthoughts_cli.sweeps.words import p_words
 from tests.doubles.finished_sweep import FinishedSweep
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
@@ -86,8 +87,6 @@ def test_the_page_has_all_parts(make: Make) -> None:
     assert "The baseline in full" in html
     assert "7 of 8" in html  # cells done
     assert html.count('class="span"') >= 3 + 4  # ranks and comparisons
-    assert "&lt;0.001" in html  # a p-value that rounds to 0 is not said to be 0
-    assert ">0.000<" not in html
     assert "baseline: learning_rate=0.0001, source=math" in html  # a phone breaks it there
 
 
@@ -127,6 +126,12 @@ def test_more_recipes_than_colours_share_a_quiet_one(make: Make) -> None:
     html = page_of(make({"train.lora_rank": list(range(1, 11))}, problems=8, steps=2))
     assert "2 more" in html
     assert 'class="curve rest"' in html
+
+
+def test_no_p_value_is_said_to_be_zero() -> None:
+    assert [p_words(p) for p in (1e-4, 9.99e-4, 1e-3, 0.25, 1.0)] == [
+        *["<0.001"] * 2, "0.001", "0.250", "1.000",
+    ]  # fmt: skip
 
 
 def test_a_strip_is_well_formed_and_marks_zero() -> None:
