@@ -447,8 +447,6 @@ def memory_at(folder: Path, index: Any, python: str) -> float:
 
 def load_alone(described: Path, corpus: str) -> None:
     """The child of `memory_at`."""
-    import resource
-
     import altair
     import streamlit
 
@@ -472,7 +470,15 @@ def load_alone(described: Path, corpus: str) -> None:
     for sort in ("tokens", "tokens_thinking", "difficulty", "answers"):
         browse.page(chosen, number=1_000, sort=sort, descending=True)
     query(browse, SQL_EXAMPLES[0])
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_mb())
+
+
+def peak_mb() -> float:
+    """The highest resident memory of this process, in MB. Not `ru_maxrss`: that one begins, after
+    fork and exec, with the parent's, which holds the frames of the peers."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def table(title: str, times: Times, ways: list[tuple[str, str]], than: str) -> list[str]:
