@@ -15,6 +15,7 @@ from openthoughts_cli.errors import OtError
 from openthoughts_cli.evals.records import EvalDirectory
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
+from openthoughts_cli.runs.stamps import Stamp, file_stamp
 from openthoughts_cli.store import read_lines
 
 __all__ = ["AXES", "TRAIN_LOSS", "Axis", "Point", "curve", "curve_names"]
@@ -28,6 +29,7 @@ AXES: dict[Axis, str] = {
 TRAIN_LOSS = "train/mean_nll"
 _MOST_POINTS = 1_000
 _KEPT_LOGS = 16
+_KEPT_INTERVALS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _places(run: RunDirectory, axis: Axis) -> _Places:
         return _Places(None)
     if axis == "tokens":
         return _Places(_measured(run).tokens)
-    return _Places(_spent(run.events_path, _stamp(run.events_path)))
+    return _Places(_spent(run.events_path, file_stamp(run.events_path)))
 
 
 class _Measured(NamedTuple):
@@ -114,20 +116,11 @@ class _Measured(NamedTuple):
 
 
 def _measured(run: RunDirectory) -> _Measured:
-    return _read(run.path, _stamp(run.metrics_path))
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Another one after each line that is appended."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+    return _read(run.path, file_stamp(run.metrics_path))
 
 
 @functools.lru_cache(maxsize=_KEPT_LOGS)
-def _read(path: Path, stamp: tuple[int, int]) -> _Measured:
+def _read(path: Path, stamp: Stamp) -> _Measured:
     del stamp  # a log that grew is read again
     run = RunDirectory(path)
     losses: list[tuple[int, float]] = []
@@ -142,7 +135,7 @@ def _read(path: Path, stamp: tuple[int, int]) -> _Measured:
 
 
 @functools.lru_cache(maxsize=_KEPT_LOGS)
-def _spent(events: Path, stamp: tuple[int, int]) -> dict[int, float]:
+def _spent(events: Path, stamp: Stamp) -> dict[int, float]:
     """Dollars spent at most when each step was logged."""
     del stamp
     known: dict[int, float] = {}
@@ -155,9 +148,16 @@ def _spent(events: Path, stamp: tuple[int, int]) -> dict[int, float]:
 
 def _interval(run: RunDirectory, name: str, step: int) -> tuple[float | None, float | None]:
     benchmark, _, metric = name.partition("/")
+    place = run.eval_dir(benchmark, step)
+    return _intervals(place, file_stamp(EvalDirectory(place).scores_path)).get(metric, (None, None))
+
+
+@functools.lru_cache(maxsize=_KEPT_INTERVALS)
+def _intervals(place: Path, stamp: Stamp) -> dict[str, tuple[float | None, float | None]]:
+    """The 95% interval of each metric of one evaluation: a page asks for all of them every few seconds."""
+    del stamp
     try:
-        record = EvalDirectory(run.eval_dir(benchmark, step)).scores()
+        found = EvalDirectory(place).scores().get("intervals") or {}
     except OtError:
-        return None, None
-    entries = (record.get("intervals") or {}).get(metric)
-    return (entries[0]["low"], entries[0]["high"]) if entries else (None, None)
+        return {}
+    return {metric: (each[0]["low"], each[0]["high"]) for metric, each in found.items() if each}

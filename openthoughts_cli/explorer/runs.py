@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,14 @@ from openthoughts_cli.evals.run_curves import AXES, TRAIN_LOSS, Axis, curve, cur
 from openthoughts_cli.evals.versus import differences_of
 from openthoughts_cli.explorer import charts, state
 from openthoughts_cli.explorer.frame import empty, errors_shown, page_path
+from openthoughts_cli.explorer.run_table import MOST_CURVES, show_table
 from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.explorer.text import one_line, to_markdown
 from openthoughts_cli.runs.browse import RunRow, RunTable
 from openthoughts_cli.runs.layout import RunDirectory
-from openthoughts_cli.sweeps.states import state_of
 
 __all__ = ["show"]
 
-_MOST_CURVES = 12
 _FRESH_S = 3.0
 _LABELS = ("run_name", "name", "output_dir")
 
@@ -49,13 +49,13 @@ def _page(settings: Settings, rows: list[RunRow]) -> None:
     first = [settings.target] if settings.target_kind == "run" else ids[:1]
     wanted = state.read_many("run", among=ids) or [Path(name).name for name in first]
     known = [name for name in wanted if name in ids]
-    state.begin("runs", {"runs_chosen": known[:_MOST_CURVES]})
-    _table(rows)
+    state.begin("runs", {"runs_chosen": known[:MOST_CURVES]})
+    show_table(partial(_rows_with_target, settings), rows)
     chosen: list[str] = st.multiselect(
         "Runs to look at",
         ids,
         key="runs_chosen",
-        max_selections=_MOST_CURVES,
+        max_selections=MOST_CURVES,
         help="Curves are drawn over one another; of two or more the settings are compared.",
     )
     state.finish("runs", run=chosen)
@@ -85,88 +85,13 @@ def _rows_with_target(settings: Settings) -> list[RunRow]:
     return [r for r in _run_table(str(place.parent)).rows() if r.directory.path == place] + others
 
 
-def _table(rows: Sequence[RunRow]) -> None:
-    left, right = st.columns([3, 1])
-    words = left.text_input("Find", key="runs_find", placeholder="run, model, subset or status")
-    statuses = sorted({row.summary.status for row in rows})
-    status = right.selectbox("Status", ["any", *statuses], key="runs_status")
-    found = [
-        row
-        for row in rows
-        if status in ("any", row.summary.status)
-        and all(word in _searched(row) for word in words.lower().split())
-    ]
-    st.caption(f"{len(found):,} of {len(rows):,} runs, the newest first")
-    event: Any = st.dataframe(
-        [_cells(row) for row in found[:2_000]],
-        hide_index=True,
-        width="stretch",
-        height=min(38 * len(found) + 40, 330),
-        on_select="rerun",
-        selection_mode="multi-row",
-        # Marks are numbers of lines: with other lines they would be marks of other runs.
-        key=f"runs_table-{hash(tuple(row.summary.run_id for row in found))}",
-        column_config={
-            "cost at most": st.column_config.NumberColumn(format="dollar"),
-            "tokens": st.column_config.NumberColumn(format="localized"),
-            "progress": st.column_config.ProgressColumn(
-                min_value=0.0, max_value=1.0, format="percent"
-            ),
-        },
-    )
-    picked = [found[i].summary.run_id for i in event["selection"]["rows"] if i < len(found)]
-    if picked:
-        st.button(
-            f"Look at the {len(picked)} marked",
-            icon=":material/show_chart:",
-            on_click=_look_at,
-            args=(picked,),
-        )
-
-
-def _look_at(picked: list[str]) -> None:
-    st.session_state["runs_chosen"] = picked[:_MOST_CURVES]
-
-
-def _searched(row: RunRow) -> str:
-    summary = row.summary
-    return f"{summary.run_id} {summary.model} {summary.subset} {summary.status}".lower()
-
-
-def _cells(row: RunRow) -> dict[str, Any]:
-    summary = row.summary
-    scores = {
-        f"{item.benchmark} {metric}": item.last.get(metric)
-        for item in summary.evals
-        for metric in ("mean@1", "mean")
-        if metric in item.last
-    }
-    return {
-        "run": summary.run_id,
-        "status": "damaged" if summary.problem else summary.status,
-        "progress": summary.steps_done / summary.total_steps if summary.total_steps else None,
-        "steps": summary.steps_done,
-        "model": Path(summary.model).name if summary.model.startswith("/") else summary.model,
-        "subset": Path(summary.subset).name,
-        "train loss": summary.last_loss,
-        "scores": ", ".join(
-            f"{name} {value:.4g}" for name, value in scores.items() if value is not None
-        ),
-        "tokens": summary.train_tokens,
-        "cost at most": row.spent_usd or None,
-        "begun": summary.created[:19].replace("T", " "),
-    }
-
-
 def _chosen(rows: Sequence[RunRow]) -> None:
     for row in rows:
         _headline(row)
     directories = tuple(row.directory for row in rows)
-    if _goes_on(directories):
-        st.caption(
-            f":material/bolt: A run goes on; its curves are read anew every {_FRESH_S:.0f} s."
-        )
-        st.fragment(_live_curves, run_every=_FRESH_S)(directories)
+    if any(row.status == "running" for row in rows):
+        st.caption(":material/bolt: A run goes on; its curves are read anew by themselves.")
+        st.fragment(_curves, run_every=_FRESH_S)(directories)
     else:
         _curves(directories)
     if len(rows) > 1:
@@ -175,22 +100,12 @@ def _chosen(rows: Sequence[RunRow]) -> None:
         _details(rows[0].directory)
 
 
-def _goes_on(runs: Sequence[RunDirectory]) -> bool:
-    return any(state_of(run) == "running" for run in runs)
-
-
-def _live_curves(runs: Sequence[RunDirectory]) -> None:
-    if not _goes_on(runs):
-        st.rerun()  # the whole page: how the run ended stands above, and nothing is polled any more
-    _curves(runs)
-
-
 def _headline(row: RunRow) -> None:
     summary = row.summary
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{to_markdown(summary.run_id)}**", width="content")
         reason = summary.problem or summary.reason
-        said = f"{summary.status}{f': {one_line(reason)}' if reason else ''}"
+        said = f"{row.status}{f': {one_line(reason)}' if reason else ''}"
         st.markdown(f":gray[{to_markdown(said)}]", width="content")
         st.page_link(
             page_path("answers"),

@@ -12,9 +12,11 @@ from openthoughts_cli.explorer import charts, figures, state
 from openthoughts_cli.explorer.frame import empty, errors_shown, page_path
 from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.explorer.text import one_line, to_markdown
+from openthoughts_cli.sweeps.cell_stamp import cell_stamp
 from openthoughts_cli.sweeps.layout import Sweep, SweepDirectory, list_sweeps, load_sweep
 from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard
 from openthoughts_cli.sweeps.max_test import ALPHA
+from openthoughts_cli.sweeps.metric import parse_metric
 from openthoughts_cli.sweeps.rank import rank_sweep
 from openthoughts_cli.sweeps.results import measured
 from openthoughts_cli.sweeps.words import (
@@ -89,7 +91,7 @@ def show() -> None:
                 icon=":material/hourglass_empty:",
             )
             return
-        board = _ranked(str(place), _stamp(sweep), metric, at)
+        board = _ranked(str(place), _stamp(sweep, metric), metric, at)
         st.markdown(f"**{to_markdown(headline(board))}**")
         for warning in board.warnings:
             st.warning(to_markdown(warning), icon=":material/warning:")
@@ -104,15 +106,10 @@ def _loaded(place: str) -> Sweep:
     return load_sweep(place)
 
 
-def _stamp(sweep: Sweep) -> tuple[Any, ...]:
-    """Changes when a cell gets on: what was ranked is ranked again then."""
-    found: list[Any] = []
-    for cell in sweep.cells:
-        size = 0
-        if cell.run is not None and cell.run.metrics_path.exists():
-            size = cell.run.metrics_path.stat().st_size
-        found.append((cell.identity, cell.state, size))
-    return tuple(found)
+def _stamp(sweep: Sweep, metric: str) -> tuple[Any, ...]:
+    """Changes when a cell gets on or is graded anew: what was ranked is ranked again then."""
+    benchmark = parse_metric(metric).benchmark
+    return tuple(cell_stamp(cell, benchmark) for cell in sweep.cells)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Ranking …")

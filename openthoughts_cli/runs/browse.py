@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from openthoughts_cli.runs.follow import is_held
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
 from openthoughts_cli.runs.log import spent_usd
+from openthoughts_cli.runs.stamps import Stamp, file_stamp
 from openthoughts_cli.runs.summary import RunSummary, summarise
 
 __all__ = ["RunRow", "RunTable"]
 
-_Signature = tuple[int, ...]
+_Signature = tuple[Stamp, ...]
+_STOPPED = "unfinished"
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run's summary, and what it has cost at most in dollars."""
+    """A run's summary, and what it has cost at most in dollars.
+
+    `status` is that of the summary, but `running` while the run's process lives, and `damaged` where
+    its files cannot be read.
+    """
 
     summary: RunSummary
     spent_usd: float
+    status: str = ""
 
     @property
     def directory(self) -> RunDirectory:
@@ -45,7 +53,7 @@ class RunTable:
                 before = self._known.get(run.path)
                 if before is None or before[0] != signature:
                     before = (signature, RunRow(summarise(run), spent_usd(run)))
-                known[run.path] = before
+                known[run.path] = (signature, _with_status(before[1]))
             self._known = known
         newest_first = sorted(known.values(), key=lambda pair: _age(pair[1]), reverse=True)
         return [row for _, row in newest_first]
@@ -53,6 +61,16 @@ class RunTable:
 
 def _age(row: RunRow) -> tuple[str, str]:
     return row.summary.created, row.summary.run_id
+
+
+def _with_status(row: RunRow) -> RunRow:
+    """A killed process writes nothing: whether it lives is looked for each time."""
+    status = row.summary.status
+    if row.summary.problem:
+        status = "damaged"
+    elif status == _STOPPED and is_held(row.directory):
+        status = "running"
+    return row if row.status == status else replace(row, status=status)
 
 
 def _signature(run: RunDirectory) -> _Signature:
@@ -64,12 +82,4 @@ def _signature(run: RunDirectory) -> _Signature:
         run.events_path,
         run.checkpoints_path,
     )
-    found: list[int] = []
-    for path in files:
-        try:
-            stat = path.stat()
-        except OSError:
-            found += [0, 0]
-        else:
-            found += [stat.st_size, stat.st_mtime_ns]
-    return tuple(found)
+    return tuple(map(file_stamp, files))

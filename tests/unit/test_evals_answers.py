@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -135,8 +137,12 @@ def test_the_table_reads_a_run_again_when_it_changes(tmp_path: Path) -> None:
         file.write('{"event": "run_started", "attempt": 2}\n{"torn')
     changed = table.rows()
     assert changed[0].summary.status == "unfinished" and changed[1] is rows[1]
+    (new.path / ".owner").write_text(f"pid {os.getpid()} on {socket.gethostname()}")
+    assert [row.status for row in table.rows()] == ["running", "done"]
+    (new.path / ".owner").unlink()
+    assert [row.status for row in table.rows()] == ["unfinished", "done"]
     old.config_path.write_text("{")
-    assert table.rows()[-1].summary.problem or table.rows()[0].summary.problem
+    assert sorted(row.status for row in table.rows()) == ["damaged", "unfinished"]
 
 
 def test_a_curve_grows_with_its_log(run: RunDirectory) -> None:

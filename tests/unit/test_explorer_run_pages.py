@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +88,25 @@ def test_runs_are_listed_and_their_settings_compared(opens: Opens, root: Path) -
     assert list(app.dataframe[0].value["run"]) == ["second"]
 
 
+def test_the_table_is_that_of_a_run_that_goes_on(opens: Opens, root: Path) -> None:
+    run = answered_run(root / "runs", "first", status="interrupted")
+    answered_run(root / "runs", "second")
+    with run.events_path.open("a") as file:
+        file.write('{"event": "run_started", "attempt": 2}\n')
+    owner = run.path / ".owner"
+    owner.write_text(f"pid {os.getpid()} on {socket.gethostname()}")
+    app = opens("runs", run="first")
+    assert dict(zip(*(app.dataframe[0].value[c] for c in ("run", "status")), strict=True)) == {
+        "first": "running",
+        "second": "done",
+    }
+    assert "1 running, read anew every 3 s" in shown(app) and "A run goes on" in shown(app)
+    owner.unlink()  # killed: nothing is written any more
+    app.run()
+    assert "unfinished" in list(app.dataframe[0].value["status"])
+    assert "read anew" not in shown(app) and "A run goes on" not in shown(app)
+
+
 def test_a_torn_log_and_a_damaged_run_stand_in_the_table(opens: Opens, root: Path) -> None:
     torn = answered_run(root / "runs", "torn")
     with torn.metrics_path.open("a") as file:
@@ -129,7 +151,7 @@ def test_a_run_that_was_deleted_since_is_an_error_in_words(
     opens: Opens, tmp_path: Path, page: str
 ) -> None:
     gone = Settings("sample", target_kind="run", target=str(tmp_path / "elsewhere" / "gone"))
-    assert "is no name of something" in shown(opens(page, gone))
+    assert "cannot be the name of something" in shown(opens(page, gone))
 
 
 def test_an_answer_shows_question_verdict_and_difference_and_stays_text(
@@ -229,6 +251,20 @@ def test_what_a_sweep_is_ranked_by_stands_in_the_url(opens: Opens, root: Path) -
     app.selectbox(key="sweep_at").set_value("final").run()
     assert "of" not in app.query_params
     assert opens("sweep", name="ranked", metric="no/metric").selectbox(key="sweep_metric").value
+
+
+def test_a_regrade_ranks_anew(opens: Opens, root: Path) -> None:
+    sweep = FinishedSweep(root, {"train.lora_rank": [8, 32]}, name="regraded")
+    app = opens("sweep", name="regraded", metric="eval/arithmetic/mean@1")
+    before = list(app.dataframe[0].value["recipe"])
+    worse = next(entry for entry in sweep.entries if entry.recipe == before[1])
+    scores = sweep.run(worse).eval_dir("arithmetic", 6) / "scores.json"
+    record = json.loads(scores.read_text())
+    for problem in record["problems"]:
+        problem["correct"] = problem["answers"]
+    record["metrics"]["mean@1"] = 1.0
+    scores.write_text(json.dumps(record))  # no line of metrics.jsonl tells of it
+    assert list(app.run().dataframe[0].value["recipe"]) == before[::-1]
 
 
 def test_a_damaged_sweep_is_an_error_in_words(opens: Opens, root: Path) -> None:
