@@ -1,11 +1,12 @@
-"""Where things live on this machine: the cache, the subsets, the runs and the sweeps."""
+"""Where things live on this machine: the cache, the subsets, the runs, the sweeps, and what is
+remembered of their owner."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["cache_dir", "index_dir", "runs_dir", "subsets_dir", "sweeps_dir"]
+__all__ = ["cache_dir", "index_dir", "runs_dir", "state_dir", "subsets_dir", "sweeps_dir"]
 
 
 def cache_dir() -> Path:
@@ -22,6 +23,16 @@ def index_dir() -> Path:
     if chosen := os.environ.get("OT_INDEX"):
         return Path(chosen).expanduser()
     return cache_dir() / "index"
+
+
+def state_dir() -> Path:
+    """The directory for what this person has done before and the cache may not forget:
+    `$OT_STATE`, else the user's own."""
+    if chosen := os.environ.get("OT_STATE"):
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("openthoughts-cli", appauthor=False))
 
 
 def subsets_dir() -> Path:

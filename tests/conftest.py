@@ -78,6 +78,7 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("OT_SUBSETS", str(root / "subsets"))
     monkeypatch.setenv("OT_INDEX", str(root / "index"))
     monkeypatch.setenv("OT_SWEEPS", str(root / "sweeps"))
+    monkeypatch.setenv("OT_STATE", str(root / "state"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,7 @@ def _run(
     from openthoughts_cli.cli.render.train_view import open_train_view
     from openthoughts_cli.config.load import load_config
     from openthoughts_cli.config.train import TrainConfig
+    from openthoughts_cli.engine.tinker.addresses import refuse_foreign
     from openthoughts_cli.runs.layout import find_run
     from openthoughts_cli.training import verb
     from openthoughts_cli.training.plan import Plan
@@ -175,7 +176,7 @@ def _run(
     with stop_on_request() as stop, open_train_view(console) as listener:
         if resume is not None:
             config = find_run(resume).config_path
-        loaded = load_config(TrainConfig, file=config, options=options, sets=sets).config
+        loaded = load_config(TrainConfig, file=config, options=options, sets=sets)
         how: dict[str, Any] = {
             "confirm": confirm,
             "dry_run": dry_run,
@@ -184,8 +185,10 @@ def _run(
             "listener": listener,
         }
         if resume is not None:
-            return verb.resume_training(resume, config=loaded, **how)
-        return verb.train(loaded, measure=True, **how)
+            if loaded.origins["engine.base_url"].kind in ("file", "default"):
+                refuse_foreign(loaded.config.engine, find_run(resume).run_id)
+            return verb.resume_training(resume, config=loaded.config, **how)
+        return verb.train(loaded.config, measure=True, **how)
 
 
 def report_training(

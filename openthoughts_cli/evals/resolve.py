@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from openthoughts_cli.config.engine import EngineConfig
 from openthoughts_cli.config.eval import EvalConfig
 from openthoughts_cli.digests import digest_value
 from openthoughts_cli.engine import default_model, resolve_engine
+from openthoughts_cli.engine.tinker.addresses import refuse_foreign
 from openthoughts_cli.errors import UsageError
 from openthoughts_cli.evals.benchmark import Benchmark
 from openthoughts_cli.evals.target import targets_of
@@ -26,7 +28,8 @@ def resolve_config(
     """The config with engine, model and benchmarks decided; a run's own stand where nothing was said.
 
     Raises:
-        UsageError: no benchmark is named, or it is not known whose weights are meant.
+        UsageError: no benchmark is named, it is not known whose weights are meant, or the run's
+            record names a server that this person has not named.
     """
     engine, model = config.engine, config.model
     benchmarks = config.benchmarks
@@ -39,7 +42,8 @@ def resolve_config(
                 hint="give --run a run of ot train",
             )
         trained = TrainConfig.model_validate(run.read_config())
-        engine = trained.engine if engine.kind == "auto" else engine
+        if engine.kind == "auto":
+            engine = _recorded_engine(trained.engine, run, named=engine.base_url)
         model = model or str((run.read_record().get("model") or {}).get("name") or "")
         model = model or trained.model
         benchmarks = benchmarks or trained.evals
@@ -61,6 +65,14 @@ def resolve_config(
             "benchmarks": benchmarks,
         }
     )
+
+
+def _recorded_engine(engine: EngineConfig, run: RunDirectory, *, named: str | None) -> EngineConfig:
+    """The engine that a run was trained on, at the address that was `named` now, if one was."""
+    if named is not None:
+        return engine.model_copy(update={"base_url": named})
+    refuse_foreign(engine, run.run_id)
+    return engine
 
 
 def home_of(config: EvalConfig, run: RunDirectory | None) -> RunDirectory:

@@ -22,9 +22,8 @@ from openthoughts_cli.digests import sha256_file
 from openthoughts_cli.errors import ConflictError, IntegrityError, ModelError
 from openthoughts_cli.events import Listener, Notice, silent
 from openthoughts_cli.export.card import model_card, public_name
-from openthoughts_cli.export.weights import Weights, find_weights
+from openthoughts_cli.export.weights import Weights, find_weights, require_fetchable, service_of
 from openthoughts_cli.store import directory_aside, write_whole
-from openthoughts_cli.training.verb import recorded_config
 
 __all__ = ["EXPORT_FILE", "Exported", "check_export", "export_weights", "read_export"]
 
@@ -79,6 +78,7 @@ def export_weights(
 
     Raises:
         NotFoundError: no such run or checkpoint.
+        UsageError: the run's record names a Tinker server that this person has not named.
         ModelError: the weights have expired or cannot be exported, or the base does not load.
         MissingExtraError: peft, or for a Tinker run tinker_cookbook, is not installed.
         ConflictError: the folder holds something else.
@@ -94,9 +94,7 @@ def export_weights(
     if (kept := _kept(place, identity, force)) is not None:
         return _reuse(place, kept, weights, kind, model)
     if weights.is_remote:
-        from openthoughts_cli.engine.tinker.export import require_cookbook
-
-        require_cookbook()  # before anything is fetched
+        require_fetchable(weights)
         listener(
             Notice(
                 "Tinker gives out weights by a training session that exports them; it trains nothing"
@@ -172,7 +170,10 @@ def _sha256(file: Path) -> str:
     try:
         return sha256_file(file)
     except OSError as error:
-        raise ModelError(f"there are no saved weights at {file}: {error.strerror}") from error
+        raise ModelError(
+            f"there are no saved weights at {file}: {error.strerror}",
+            hint="choose another checkpoint; `ot runs show RUN` lists those of a run",
+        ) from error
 
 
 def _kept(place: Path, identity: Mapping[str, Any], force: bool) -> dict[str, Any] | None:
@@ -241,7 +242,7 @@ def _write_remote(aside: Path, weights: Weights, kind: str, model: str, listener
     from openthoughts_cli.engine.tinker import export
 
     fetched, built, outlined = aside / ".fetched", aside / ".built", aside / ".outline"
-    config = recorded_config(weights.run).engine
+    config = service_of(weights)
     export.fetch_weights(weights.path, fetched, model=model, config=config, listener=listener)
     if kind == "merged":
         export.write_merged(model_dir(model, listener), fetched, built)
@@ -270,7 +271,9 @@ def _check_adapter(folder: Path) -> None:
         json.loads((folder / _ADAPTER[0]).read_text(encoding="utf-8"))
         with safe_open(folder / _ADAPTER[1], framework="np") as file:
             if not list(file.keys()):
-                raise IntegrityError(f"{folder / _ADAPTER[1]} holds no weights")
+                raise IntegrityError(
+                    f"{folder / _ADAPTER[1]} holds no weights", hint="choose another checkpoint"
+                )
     except (OSError, ValueError, SafetensorError) as error:
         raise IntegrityError(
             f"{folder} is not a whole adapter: {error}", hint="choose another checkpoint"

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from openthoughts_cli.config.engine import EngineConfig
+from openthoughts_cli.engine.tinker.addresses import refuse_foreign
 from openthoughts_cli.errors import ModelError, NotFoundError
 from openthoughts_cli.runs.layout import Checkpoint, RunDirectory, find_run, list_runs
 from openthoughts_cli.training.checkpoints import unusable
+from openthoughts_cli.training.verb import recorded_config
 
-__all__ = ["Weights", "find_weights"]
+__all__ = ["Weights", "find_weights", "require_fetchable", "service_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,24 @@ def find_weights(
         if path is not None and unusable(entry, path, now) is None:
             return Weights(run, entry, path)
     return _checked(run, ordered[0], now)  # which says what is wrong with the one to expect
+
+
+def service_of(weights: Weights) -> EngineConfig:
+    """Where remote weights are asked for, whichever engine the run's record names."""
+    return recorded_config(weights.run).engine.model_copy(update={"kind": "tinker"})
+
+
+def require_fetchable(weights: Weights) -> None:
+    """That remote weights can be asked for from here; nothing is asked yet.
+
+    Raises:
+        UsageError: the run's record names a Tinker server that this person has not named.
+        MissingExtraError: tinker_cookbook is not installed.
+    """
+    from openthoughts_cli.engine.tinker.export import require_cookbook
+
+    refuse_foreign(service_of(weights), weights.run.run_id)
+    require_cookbook()
 
 
 def _run_of(name: str) -> tuple[RunDirectory, str | None]:
@@ -108,7 +129,10 @@ def _path_of(run: RunDirectory, entry: Checkpoint) -> str | None:
 def _checked(run: RunDirectory, entry: Checkpoint, now: datetime) -> Weights:
     path = _path_of(run, entry)
     if path is None:
-        raise ModelError(f"the checkpoint {entry.name} of {run.run_id} holds no weights")
+        raise ModelError(
+            f"the checkpoint {entry.name} of {run.run_id} holds no weights",
+            hint="choose another with --checkpoint; `ot runs show RUN` lists them",
+        )
     reason = unusable(entry, path, now)
     if reason is not None:
         left = [e.name for e in run.checkpoints() if _is_usable(run, e, now)]

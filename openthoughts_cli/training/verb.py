@@ -16,6 +16,7 @@ from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.engine import default_model, open_engine, resolve_engine
 from openthoughts_cli.engine.base import Engine
 from openthoughts_cli.engine.meter import Meter
+from openthoughts_cli.engine.tinker.addresses import refuse_foreign
 from openthoughts_cli.errors import (
     ConflictError,
     DataError,
@@ -161,15 +162,19 @@ def resume_training(
     """Go on with an unfinished run from its last checkpoint; evaluations that are owed are done.
 
     Args:
-        config: other settings than it began with; see `training.resume` for what may differ.
+        config: other settings than it began with; see `training.resume` for what may differ. Its
+            server is taken as named by the caller.
 
     Raises:
         NotFoundError: no such run.
+        UsageError: the run's record names a server that this person has not named yet.
         ConfigError: a setting, the subset or the renderer is no longer what the run began with.
         EngineError: all its checkpoints have expired.
     """
     directory = find_run(run)
-    config = config or recorded_config(directory)
+    if config is None:
+        config = recorded_config(directory)
+        refuse_foreign(config.engine, directory.run_id)
     stop = stop or StopRequest()
     job = _Job(config, confirm, dry_run, skip_unavailable, stop, listener)
     return run_to_end(job.go_on(directory), on_interrupt=stop.request)

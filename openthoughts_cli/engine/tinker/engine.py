@@ -20,6 +20,7 @@ from tinker.lib.base_url import resolve_base_url
 
 from openthoughts_cli.config.engine import EngineConfig
 from openthoughts_cli.engine.base import LoraSpec, ModelInfo, Sampler, Trainer
+from openthoughts_cli.engine.tinker.addresses import remember
 from openthoughts_cli.engine.tinker.credentials import KEYS_URL, credentials_problem
 from openthoughts_cli.engine.tinker.failures import SDK_ERRORS, as_ot_error
 from openthoughts_cli.engine.tinker.futures import Answer, received
@@ -43,7 +44,8 @@ class TinkerEngine:
     """Trainers and samplers on a Tinker server.
 
     Args:
-        config: `base_url` names another server than `$TINKER_BASE_URL` or the service.
+        config: `base_url` names another server than `$TINKER_BASE_URL` or the service. The key is
+            sent there: see `addresses.refuse_foreign` for one that comes from a record.
         listener: hears the SDK's warnings (a pause over billing or capacity), and when the server
             could not be told that the session is over.
 
@@ -105,6 +107,7 @@ class TinkerEngine:
         if self._served is None:
             self._notices.attach()
             self._server = await reach(self.base_url)
+            remember(self.base_url)
             patience = self._patience("what the server serves")
             client = await self._blocking(
                 lambda: tinker.RestClient(base_url=self.base_url), patience

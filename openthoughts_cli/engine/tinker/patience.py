@@ -27,7 +27,8 @@ class Patience:
     Args:
         limit_s: the longest wait without any answer.
         what: what is waited for, in the message.
-        server: what the server is called in messages.
+        server: what the server is called in messages: "Tinker", or one of your own with its
+            address.
         listener: told once in each silence that is longer than 10 minutes.
         now_s: a clock that only goes forward, in seconds.
     """
@@ -89,7 +90,7 @@ class Patience:
         self._told = True
         self._listener(
             Notice(
-                f"Tinker: no answer for {_minutes(silent_s)} ({self._what}); it is waited for up "
+                f"{self.server}: no answer for {_minutes(silent_s)} ({self._what}); it is waited for up "
                 f"to {_minutes(self.limit_s)}",
                 "warning",
             )
