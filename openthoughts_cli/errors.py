@@ -59,19 +59,18 @@ __all__ = [
 
 
 class OtError(Exception):
-    """A failure with a message for a person.
-
-    Args:
-        message: one sentence: what is wrong and where (file:line, key, flag).
-        hint: what to do about it; printed on a line of its own.
-
-    Both may quote a server or a library, and both go into logs, so secrets are taken out at once.
-    """
+    """A failure of no more special kind; every kind below is one of these."""
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "failed"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Both may quote a server or a library and go into logs: secrets are taken out at once.
+
+        Args:
+            message: one sentence: what is wrong and where (file:line, key, flag).
+            hint: what to do about it; printed on a line of its own.
+        """
         message = redact(message)
         super().__init__(message)
         self.message = message
@@ -79,7 +78,7 @@ class OtError(Exception):
 
 
 class UsageError(OtError):
-    """The command line asks for something that cannot be."""
+    """An option, an argument or a combination of them that cannot be."""
 
     exit_code = 2
     code = "usage"
@@ -110,11 +109,12 @@ class SchemaError(DataError):
 
 
 class BrokenFileError(DataError):
-    """A file that is cut off or damaged; `file` is its name in messages."""
+    """A file that is cut off or damaged."""
 
     code = "data.broken"
 
     def __init__(self, message: str, *, file: str = "", hint: str | None = None) -> None:
+        """`file`: the file's name as the message has it."""
         super().__init__(message, hint=hint)
         self.file = file
 

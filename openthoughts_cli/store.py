@@ -54,7 +54,9 @@ def _storage_error(error: OSError, path: Path) -> StorageError:
             f"cannot write {where}: {os.strerror(error.errno)}",
             hint="choose a directory that you may write to",
         )
-    return StorageError(f"cannot write {where}: {error.strerror or error}")
+    return StorageError(
+        f"cannot write {where}: {error.strerror or error}", hint="check the disk and that path"
+    )
 
 
 @contextlib.contextmanager
@@ -127,7 +129,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+        raise StorageError(
+            f"cannot read {path}: {error.strerror or error}", hint="check the rights of that path"
+        ) from error
     records: list[dict[str, Any]] = []
     for raw in data.splitlines():
         try:
@@ -172,11 +176,19 @@ def read_object(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+        raise StorageError(
+            f"cannot read {path}: {error.strerror or error}", hint="check the rights of that path"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: {error}") from error
+        raise DataError(
+            f"{path} is damaged: it is not JSON: {error}",
+            hint="restore the file, or remove what it belongs to and make it again",
+        ) from error
     if not isinstance(value, dict):
-        raise DataError(f"{path} is damaged: it holds no JSON object")
+        raise DataError(
+            f"{path} is damaged: it holds no JSON object",
+            hint="restore the file, or remove what it belongs to and make it again",
+        )
     return value
 
 

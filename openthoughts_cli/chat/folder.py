@@ -94,9 +94,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(f"{path} is not valid JSON: {error}") from error
+        raise ModelError(
+            f"{path} is not valid JSON: {error}", hint="fetch or copy the file again"
+        ) from error
     if not isinstance(value, dict):
-        raise ModelError(f"{path} must hold a JSON object")
+        raise ModelError(
+            f"{path} holds JSON that is not an object", hint="fetch or copy the file again"
+        )
     return value
 
 

@@ -53,7 +53,8 @@ def _cached(model: str, *, whole: bool) -> Path | None:
         found = {name: try_to_load_from_cache(model, name) for name in FILES}
     except HFValidationError as error:
         raise ModelError(
-            f"{model!r} is neither a folder nor a model id of the form owner/name"
+            f"{model!r} is neither a folder nor a model id of the form owner/name",
+            hint="give a folder that exists, or an id such as Qwen/Qwen3-0.6B",
         ) from error
     path = found["tokenizer.json"]
     if not isinstance(path, str):

@@ -147,7 +147,10 @@ def read_ranks(path: Path) -> list[bytes]:
     for line in path.read_bytes().splitlines():
         text, rank = line.split()
         if int(rank) != len(tokens):
-            raise IntegrityError(f"rank {int(rank)} of {path} is out of order")
+            raise IntegrityError(
+                f"rank {int(rank)} of {path} is out of order",
+                hint="this is a defect of openthoughts-cli; please report it",
+            )
         tokens.append(base64.b64decode(text, validate=True))
     return tokens
 
@@ -168,7 +171,10 @@ def merges_from_ranks(tokens: list[bytes]) -> list[tuple[bytes, bytes]]:
             continue
         parts = _encode_below(token, ranks, rank)
         if len(parts) != 2:
-            raise IntegrityError(f"rank {rank} is not made of two earlier tokens")
+            raise IntegrityError(
+                f"token {rank} of the Qwen3 tokenizer is not made of two earlier ones",
+                hint="this is a defect of openthoughts-cli; please report it",
+            )
         merges.append((parts[0], parts[1]))
     return merges
 

@@ -100,7 +100,8 @@ def write_tokenizer_from_gguf(path: Path, folder: Path) -> None:
     fields = _metadata(path)
     if fields["model"] != "gpt2" or fields["pre"] != "smollm":
         raise IntegrityError(
-            f"{path} has the tokenizer {fields['model']}/{fields['pre']}, not gpt2/smollm"
+            f"{path} has the tokenizer {fields['model']}/{fields['pre']}, not gpt2/smollm",
+            hint="this is a defect of openthoughts-cli; please report it",
         )
     tokens = fields["tokens"]
     write_json(folder / "tokenizer.json", _tokenizer(fields))

@@ -53,7 +53,11 @@ class ChatTemplate:
         try:
             self._template = _environment().from_string(text)
         except jinja2.TemplateError as error:
-            raise ModelError(f"the chat template of {model} cannot be read: {error}") from error
+            raise ModelError(
+                f"the chat template of {model} cannot be read: {error}",
+                hint="correct the template (chat_template.jinja, or chat_template in "
+                "tokenizer_config.json) in a copy of the model's folder, and give that folder",
+            ) from error
 
     def prompt(self, question: str) -> str:
         """The text of one user turn and the generation prompt.

@@ -108,7 +108,10 @@ def refuse_for_run(name: str, **options: object) -> None:
     """
     for option, value in options.items():
         if value and value != "final":
-            raise UsageError(f"--{option} ranks a sweep, and {name} is a run")
+            raise UsageError(
+                f"--{option} ranks a sweep, and {name} is a run",
+                hint="leave it out, or give a sweep",
+            )
 
 
 def show_sweep(
@@ -146,7 +149,9 @@ def ranked(
         UsageError: an unknown --at, or a metric that cannot rank.
     """
     if at not in ("final", "best"):
-        raise UsageError(f"--at {at!r} is neither final nor best")
+        raise UsageError(
+            f"--at {at!r} is neither final nor best", hint="give --at final or --at best"
+        )
     from openthoughts_cli.sweeps.layout import load_sweep
     from openthoughts_cli.sweeps.rank import rank_sweep
 

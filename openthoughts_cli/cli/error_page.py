@@ -7,6 +7,7 @@ message that is known only when it is printed stands as `<name>`.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def _classes() -> list[tuple[str, type[errors.OtError]]]:
 def _refusals_in(path: Path, root: Path) -> Iterator[Refusal]:
     names = {name for name, _ in _classes()}
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    constants = _assigned(tree)
+    constants = _imported(tree, root) | _assigned(tree)
     for scope in _scopes(tree):
         assigned = constants | _assigned(scope)
         for node in _own_nodes(scope):
@@ -161,6 +162,28 @@ def _assigned(scope: ast.AST) -> dict[str, ast.expr]:
         if isinstance(target, ast.Name)
         and (isinstance(node.value, texts) or isinstance(_constant(node.value), str))
     }
+
+
+def _imported(tree: ast.Module, root: Path) -> dict[str, ast.expr]:
+    """The texts that a module takes from another one of the package."""
+    found: dict[str, ast.expr] = {}
+    for node in tree.body:
+        package, _, inner = (getattr(node, "module", None) or "").partition(".")
+        path = root / f"{inner.replace('.', '/')}.py"
+        if not isinstance(node, ast.ImportFrom) or package != root.name or not path.is_file():
+            continue
+        texts = _texts_of(path)
+        found |= {
+            alias.asname or alias.name: texts[alias.name]
+            for alias in node.names
+            if alias.name in texts
+        }
+    return found
+
+
+@functools.cache
+def _texts_of(path: Path) -> dict[str, ast.expr]:
+    return _assigned(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def _constant(node: ast.expr) -> object:

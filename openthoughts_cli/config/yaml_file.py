@@ -64,7 +64,10 @@ def read_document(path: Path) -> Document:
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {path}", hint=_missing_hint(path)) from None
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}",
+            hint="check the rights of the file, or give another",
+        ) from error
     return parse_document(data, str(path))
 
 
@@ -107,9 +110,15 @@ def _decode(data: bytes, name: str) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{name}:{line}: not UTF-8 text, so not a config file") from None
+        raise ConfigError(
+            f"{name}:{line}: this is not UTF-8 text",
+            hint="save it as UTF-8; if it holds data, give the config instead",
+        ) from None
     if "\0" in text:
-        raise ConfigError(f"{name}: holds NUL bytes, so it is not a config file")
+        raise ConfigError(
+            f"{name}: the file holds NUL bytes, so it is not text",
+            hint="a config is YAML or JSON text; give that file",
+        )
     return text
 
 
@@ -147,13 +156,19 @@ def _parse_json(text: str, name: str) -> Document:
     try:
         values = json.loads(text, object_pairs_hook=without_duplicates)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+        raise ConfigError(
+            f"{name}:{error.lineno}:{error.colno}: broken JSON: {error.msg}",
+            hint="correct it there; a file whose name does not end in .json is read as YAML",
+        ) from None
     except ValueError as error:  # a number of more than 4,300 digits
-        raise ConfigError(f"{name}: not a config: {error}") from None
+        raise ConfigError(f"{name}: broken JSON: {error}", hint="correct that number") from None
     except RecursionError:
-        raise ConfigError(f"{name}: nested too deeply to be a config") from None
+        raise _too_deep(name) from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{name}: a config is a JSON object, and this is not one")
+        raise ConfigError(
+            f"{name}: a config is a JSON object of keys and values, and this is another value",
+            hint="write an object; the config.json of a run is one",
+        )
     try:
         places = _parse_yaml(text, name).places
     except ConfigError:
@@ -167,18 +182,31 @@ def _compose(text: str, name: str) -> Any:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     if _depth(text) > _MOST_DEPTH:  # it takes the parser seconds to find out
-        raise ConfigError(f"{name}: nested too deeply to be a config")
+        raise _too_deep(name)
     try:
         return YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark is not None else name
         what = " ".join(str(part) for part in (error.context, error.problem) if part)
-        raise ConfigError(f"{where}: broken YAML: {' '.join(what.split())}") from None
+        raise ConfigError(
+            f"{where}: broken YAML: {' '.join(what.split())}",
+            hint="correct it there; a text that holds : # [ or { needs quotes",
+        ) from None
     except (YAMLError, ValueError) as error:
-        raise ConfigError(f"{name}: broken YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(
+            f"{name}: broken YAML: {' '.join(str(error).split())}",
+            hint="correct it; a text that holds : # [ or { needs quotes",
+        ) from None
     except RecursionError:
-        raise ConfigError(f"{name}: nested too deeply to be a config") from None
+        raise _too_deep(name) from None
+
+
+def _too_deep(name: str) -> ConfigError:
+    return ConfigError(
+        f"{name}: brackets or sections are nested too deeply",
+        hint="a config has a few levels of sections; look for brackets that are not closed",
+    )
 
 
 def _depth(text: str) -> int:
@@ -197,7 +225,10 @@ class _Builder:
     def build(self, node: Any, path: KeyPath, above: frozenset[int]) -> Any:
         self.built += 1
         if id(node) in above or self.built > _MOST_VALUES:
-            raise ConfigError(f"{self._place(node)}: aliases repeat without end")
+            raise ConfigError(
+                f"{self._place(node)}: YAML aliases repeat without end",
+                hint="write the values out instead of naming them by *alias",
+            )
         tag = str(node.tag)
         inside = above | {id(node)}
         if tag == f"{_TAG}map":

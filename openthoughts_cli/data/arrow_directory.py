@@ -118,7 +118,10 @@ def read_table(directory: Path) -> Any:
     found = dict(zip(table.schema.names, table.schema.types, strict=True))
     wrong = [name for name, kind in _COLUMNS if found.get(name) != kind]
     if wrong:
-        raise DataError(f"{path} has other columns than a subset's: {', '.join(wrong)}")
+        raise DataError(
+            f"{path} lacks columns of a subset, or has them with other types: {', '.join(wrong)}",
+            hint="cut the subset again with --force",
+        )
     return table
 
 
@@ -134,5 +137,8 @@ def read_rows(directory: Path) -> Iterator[Row]:
             texts = [turn["value"] for turn in turns if turn is not None]
             if len(texts) != 2 or None in (*texts, record["source"], record["domain"]):
                 place = directory / _FILE
-                raise DataError(f"{place} holds a row that is not a question and an answer")
+                raise DataError(
+                    f"{place} holds a row that is not one question with one answer",
+                    hint="cut the subset again with --force",
+                )
             yield Row(question=texts[0], answer=texts[1], **record)

@@ -223,7 +223,9 @@ class Browse:
 
     def _order(self, sort: str) -> NDArray[np.int32]:
         if sort not in SORTS:
-            raise NotFoundError(f"rows cannot be sorted by {sort!r}: {', '.join(SORTS[1:])}")
+            raise NotFoundError(
+                f"rows cannot be sorted by {sort!r}", hint=f"sort by one of {', '.join(SORTS[1:])}"
+            )
         found = self._orders.get(sort)
         if found is None:
             found = np.argsort(self._sorted_by(sort), kind="stable").astype(np.int32)

@@ -60,7 +60,11 @@ class Questions:
             ConfigError: it is too long, or no regular expression.
         """
         if len(search.text) > _MOST_CHARS:
-            raise ConfigError(f"a search has at most {_MOST_CHARS:,} characters")
+            raise ConfigError(
+                f"the search has {len(search.text):,} characters, and at most {_MOST_CHARS:,} are "
+                "allowed",
+                hint="shorten it",
+            )
         if search.kind == "words":
             return self._find_words(search.text)
         pattern = search.text

@@ -87,7 +87,10 @@ def query(browse: Browse, sql: str, *, most_rows: int = 1_000) -> Result:
 
 def _check(sql: str) -> None:
     if len(sql) > _MOST_CHARS:
-        raise ConfigError(f"a query has at most {_MOST_CHARS:,} characters")
+        raise ConfigError(
+            f"the query has {len(sql):,} characters, and at most {_MOST_CHARS:,} are allowed",
+            hint="shorten it",
+        )
     if not sql.strip():
         raise ConfigError("there is no query", hint=SQL_EXAMPLES[0])
     # Texts first: what looks like a comment in them is none.

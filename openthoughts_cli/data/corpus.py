@@ -199,14 +199,20 @@ class Corpus:
         """
         if not 0 <= number < self.num_rows:
             raise NotFoundError(
-                f"there is no row {number}: {self.dataset} has rows 0 to {self.num_rows - 1}"
+                f"{self.dataset} has rows 0 to {self.num_rows - 1}, not {number}",
+                hint="give the number of a row that is there",
             )
         before = 0
         for chunk in self.scan():
             if number < before + chunk.num_rows:
                 return next(row for row in chunk.rows if row.row == number - before)
             before += chunk.num_rows
-        raise DataError(f"{self.dataset} ended before row {number}, which its footers promise")
+        raise DataError(
+            f"{self.dataset} ended before row {number}, though it says that it has "
+            f"{self.num_rows:,} rows",
+            hint="the file was replaced while it was read, or is damaged: run the same command "
+            "again, and fetch the file again if it stays so",
+        )
 
 
 def _some_rows(

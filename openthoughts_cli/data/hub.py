@@ -201,7 +201,8 @@ def _holding(
     listener(StageDone(stage, f"{len(found)} of {len(files)} files may hold such rows"))
     if not found:
         raise NotFoundError(
-            f"no file of {files[0].repo} holds rows of {', '.join(sorted(sources))}"
+            f"no file of {files[0].repo} holds rows of {', '.join(sorted(sources))}",
+            hint="`ot subset --list-sources` counts the sources of a data set",
         )
     return found
 
@@ -239,14 +240,21 @@ def hub_errors(name: str) -> Generator[None]:
             hint=hub.access_steps(name),
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise NotFoundError(f"the data set {name} has no such revision") from error
+        raise NotFoundError(
+            f"the data set {name} has no such revision",
+            hint="give a branch, tag or commit that it has, or leave out @REVISION",
+        ) from error
     except errors.RepositoryNotFoundError as error:
         raise NotFoundError(
             f"there is no data set {name} at {hub.endpoint()}, and no such path here",
             hint="check its name; a private one needs HF_TOKEN, of an account that may read it",
         ) from error
     except errors.HFValidationError as error:
-        raise NotFoundError(f"{name} is neither a path here nor a hub id") from error
+        raise NotFoundError(
+            f"{name} is neither a path here nor a hub id",
+            hint="give a file or folder that exists, or a hub id such as "
+            "open-thoughts/OpenThoughts3-1.2M",
+        ) from error
     except errors.HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise AuthError(

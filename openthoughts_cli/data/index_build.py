@@ -202,7 +202,10 @@ def _begin_worker(model: str, digest: str, stop: Any, told: Any) -> None:
     try:
         counter = open_counter(model)
         if counter.digest != digest:
-            raise IntegrityError(f"{model} is another tokenizer in a process of its own")
+            raise IntegrityError(
+                f"a worker process read another tokenizer of {model} than its parent",
+                hint="its files changed while the index was built: run the same command again",
+            )
     except OtError as error:
         _worker = _Worker(_failed(error), stop, told)
     else:

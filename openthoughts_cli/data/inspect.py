@@ -201,7 +201,10 @@ def _of_subset(
         problem = error.message
         rows = subset.stored_rows()
     if row is not None and not 0 <= row < len(rows):
-        raise NotFoundError(f"{subset.name} has rows 0 to {len(rows) - 1}, not {row}")
+        raise NotFoundError(
+            f"{subset.name} has rows 0 to {len(rows) - 1}, not {row}",
+            hint="give --row one of these",
+        )
     indices = [row] if row is not None else spread_over_lengths([r.tokens for r in rows], samples)
     return Inspection(
         target=target,
@@ -266,7 +269,10 @@ def _of_corpus(
 def _counted(corpus: Corpus, number: int, counter: RendererCounter) -> Row:
     raw = corpus.row(number)
     if isinstance(raw, Malformed):
-        raise DataError(f"row {number} of {corpus.dataset} is malformed: {raw.reason}")
+        raise DataError(
+            f"row {number} of {corpus.dataset} is malformed: {raw.reason}",
+            hint="look at another row; subsets leave malformed rows out",
+        )
     question, answer = raw.question.decode(), raw.answer.decode()
     (counts,) = counter.count([(question, answer)])
     content = content_hash(raw.source, raw.domain, raw.difficulty, raw.question, raw.answer)

@@ -198,5 +198,5 @@ def _of_file(path: Path) -> list[Question]:
             )
         questions.append(Question(path.name, str(row.get("id", number)), text))
     if not questions:
-        raise SchemaError(f"{path} holds no question")
+        raise SchemaError(f"{path} holds no question", hint="give a file of problems, a row each")
     return questions

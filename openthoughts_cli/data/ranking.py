@@ -49,7 +49,7 @@ def read_ranking(path: Path) -> list[str]:
         ) from error
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigError(f"{path} ranks {', '.join(twice)} twice")
+        raise ConfigError(f"{path} ranks {', '.join(twice)} twice", hint="keep each source once")
     return names
 
 

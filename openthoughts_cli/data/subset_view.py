@@ -94,7 +94,10 @@ class SubsetView:
             NotFoundError: there are not so many.
         """
         if not 0 <= index < len(self):
-            raise NotFoundError(f"{self.subset.name} has rows 0 to {len(self) - 1}, not {index}")
+            raise NotFoundError(
+                f"{self.subset.name} has rows 0 to {len(self) - 1}, not {index}",
+                hint="give the number of a row that is there",
+            )
         record = self._table.slice(index, 1).to_pylist()[0]
         turns = record.pop("conversations")
         return Row(question=turns[0]["value"], answer=turns[1]["value"], **record)

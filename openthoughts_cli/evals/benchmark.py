@@ -190,7 +190,10 @@ def benchmark(name: str) -> Benchmark:
     if ".py:" in name:
         return _from_file(name)()
     if name == NLL:
-        raise UsageError("nll is computed from held-out rows and has no prompts or answers")
+        raise UsageError(
+            "nll is computed from held-out rows and has no prompts or answers",
+            hint="`ot eval -b nll` computes it",
+        )
     if name not in _SHIPPED:
         raise NotFoundError(
             f"unknown benchmark {name!r}{did_you_mean(name, [*_SHIPPED, NLL])}",
@@ -209,7 +212,10 @@ def prepare_grader(name: str, *, unsafe_no_sandbox: bool = False) -> Benchmark:
     kind = benchmark(name)
     settings = BenchmarkConfig(unsafe_no_sandbox=unsafe_no_sandbox)
     if unsafe_no_sandbox and not kind.runs_code:
-        raise UsageError(f"{kind.name} runs no code, so --unsafe-no-sandbox means nothing to it")
+        raise UsageError(
+            f"{kind.name} runs no code, so --unsafe-no-sandbox means nothing to it",
+            hint="leave it out",
+        )
     kind.check_grading(settings)
     return kind
 
@@ -223,7 +229,10 @@ def _from_file(name: str) -> type[Benchmark]:
     file, _, attribute = name.rpartition(":")
     path = Path(file).expanduser()
     if not path.is_file():
-        raise NotFoundError(f"{name}: there is no file {path}")
+        raise NotFoundError(
+            f"{name}: there is no file {path}",
+            hint="give file.py:ClassName with the path of a file that exists",
+        )
     found = getattr(_imported(path), attribute, None)
     if not (isinstance(found, type) and issubclass(found, Benchmark)):
         raise ConfigError(
@@ -237,7 +246,11 @@ def _from_file(name: str) -> type[Benchmark]:
             hint="set name to lower-case letters, digits, - and _, other than a shipped benchmark's",
         )
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        raise ConfigError(f"{name} lacks the methods {', '.join(missing)}")
+        raise ConfigError(
+            f"{name} lacks the methods {', '.join(missing)}",
+            hint="write them in that class, as openthoughts_cli.evals.benchmark.Benchmark "
+            "describes",
+        )
     found.place = f"{path.resolve()}:{attribute}"
     return found
 
@@ -247,11 +260,14 @@ def _imported(path: Path) -> ModuleType:
     module_name = f"ot_benchmark_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} cannot be imported")
+        raise ConfigError(f"{path} cannot be imported", hint="give a file whose name ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses of the file look themselves up there
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's own code may raise anything
-        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ConfigError(
+            f"{path} cannot be imported: {type(error).__name__}: {error}",
+            hint="correct that file; it is run as Python",
+        ) from error
     return module

@@ -70,7 +70,10 @@ def compare_evals(a: Path, b: Path, *, seed: int = 0) -> Comparison:
     first, second = EvalDirectory(a).scores(), EvalDirectory(b).scores()
     names = (str(first.get("benchmark")), str(second.get("benchmark")))
     if names[0] != names[1]:
-        raise UsageError(f"{a} is of {names[0]} and {b} of {names[1]}: they cannot be compared")
+        raise UsageError(
+            f"{a} is of {names[0]} and {b} of {names[1]}: they cannot be compared",
+            hint="give two evaluations of one benchmark",
+        )
     warnings = _warnings(first.get("config") or {}, second.get("config") or {})
     if names[0] == NLL:
         return _compare_nll(a, b, first, second, warnings, seed)
@@ -83,7 +86,10 @@ def _compare_sampled(
     left, right = _answered(a), _answered(b)
     common = [name for name in left if name in right]
     if not common:
-        raise DataError("the two evaluations have no answered problem in common")
+        raise DataError(
+            "the two evaluations have no answered problem in common",
+            hint="evaluate both on the same problems",
+        )
     scorers: dict[str, Callable[[tuple[int, int]], float]] = {
         "mean@1": lambda counts: counts[1] / counts[0]
     }
@@ -126,7 +132,10 @@ def _compare_nll(
     left, right = _rows(a), _rows(b)
     common = [name for name in left if name in right]
     if not common:
-        raise DataError("the two evaluations have no held-out row in common")
+        raise DataError(
+            "the two evaluations have no held-out row in common",
+            hint="evaluate both on the held-out rows of one subset: ot eval -b nll --subset NAME",
+        )
     same_tokens = all(left[name]["tokens"] == right[name]["tokens"] for name in common)
     metric, size = ("mean", "tokens") if same_tokens else ("per_byte", "bytes")
     questions: dict[str, list[str]] = {}

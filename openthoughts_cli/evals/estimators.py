@@ -79,7 +79,9 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
             hint=f"draw at least {k} (--n {k}), or ask for a smaller k",
         )
     if not 0 <= correct <= n:
-        raise UsageError(f"{correct} right answers among {n}")
+        raise UsageError(
+            f"{correct} of {n} answers cannot be right", hint="correct counts some of the n answers"
+        )
     if n - correct < k:
         return 1.0
     return 1.0 - math.prod(1.0 - k / i for i in range(n - correct + 1, n + 1))

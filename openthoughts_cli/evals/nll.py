@@ -112,7 +112,9 @@ async def _gathered(
         if len(found) != len(datum.input_tokens) + 1 or None in found[1:]:
             raise EngineError(
                 f"the engine gave {len(found)} log-probabilities for "
-                f"{len(datum.input_tokens) + 1} tokens"
+                f"{len(datum.input_tokens) + 1} tokens",
+                hint="the server speaks another version of the API; docs/own-cluster.md lists what "
+                "is known to work",
             )
         row = np.asarray(found[1:], dtype=np.float32)
         logprobs.append(row)
@@ -293,8 +295,9 @@ class _Nll:
         nats = float(losses.sum())
         if not math.isfinite(nats):
             raise EngineError(
-                f"nll: the engine gave a log-probability that is no number for row "
-                f"{entry.row.row_id}"
+                "nll: the engine gave a log-probability that is not a number for row "
+                f"{entry.row.row_id}",
+                hint="the weights may have diverged: evaluate an earlier checkpoint",
             )
         thinking = entry.thinking
         line = {

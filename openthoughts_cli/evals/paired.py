@@ -55,7 +55,11 @@ def paired_difference(
         DataError: no problem, or two lengths.
     """
     if len(a) != len(b) or not a:
-        raise DataError(f"a paired comparison needs the same problems: {len(a)} against {len(b)}")
+        raise DataError(
+            f"a paired comparison needs the same problems on both sides, and there are {len(a)} "
+            f"and {len(b)}",
+            hint="give the scores of the same problems in the same order, at least one",
+        )
     differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     low, high = paired_intervals(differences[None, :], bound)
     method = "paired t" if bound is None else "paired t, shrunken variance"

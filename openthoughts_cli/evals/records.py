@@ -262,7 +262,10 @@ def _grade_of(line: Mapping[str, Any]) -> Grade | None:
 def _required(path: Path) -> dict[str, Any]:
     value = read_object(path)
     if value is None:
-        raise NotFoundError(f"{path} is missing: no evaluation was stored there")
+        raise NotFoundError(
+            f"{path} is missing: no evaluation was stored there",
+            hint="give a run, or a folder below eval/ of a run that holds scores.json",
+        )
     return value
 
 

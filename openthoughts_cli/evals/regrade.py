@@ -103,7 +103,10 @@ def regrade_run(
                 hint=f"it has: {', '.join(steps) or 'none'}",
             )
     if not steps:
-        raise NotFoundError(f"{run.run_id} has no finished evaluation with stored answers")
+        raise NotFoundError(
+            f"{run.run_id} has no finished evaluation with stored answers",
+            hint=f"make one: ot eval --run {run.run_id} -b arithmetic",
+        )
     with locked(run):
         heard = fan_out(RunLog(run, next_attempt(run)), listener)
         return tuple(
@@ -146,7 +149,9 @@ class _Regrading:
             what = error.errors(include_url=False)[0]
             place = ".".join(map(str, what["loc"]))
             raise DataError(
-                f"{self._files.config_path} is damaged: settings.{place}: {what['msg']}"
+                f"{self._files.config_path} is damaged: settings.{place}: {what['msg']}",
+                hint="it was edited by hand, or written by another version; evaluate anew under "
+                "another --name",
             ) from error
 
     def go(self, listener: Listener) -> Regraded:
@@ -225,7 +230,10 @@ class _Regrading:
             config=before.get("config") or {},
         )
         if made is None:
-            raise DataError(f"{self._files.path}: not one of its answers could be graded")
+            raise DataError(
+                f"{self._files.path}: not one of its answers could be graded",
+                hint="the diagnoses in its samples.jsonl say why",
+            )
         return made[1]
 
     def _replace_scores(

@@ -310,7 +310,11 @@ class _Evaluation:
             if sample.grade is not None
         )
         why = next(diagnoses, "the engine returned no answers")
-        return EngineError(f"{self._benchmark.name}: not one answer could be graded: {why}")
+        return EngineError(
+            f"{self._benchmark.name}: not one answer could be graded: {why}",
+            hint="check the sandbox with `ot doctor`; the answers are kept, and `ot runs regrade` "
+            "grades them without an engine",
+        )
 
 
 def _with_grade(sample: Sample, grade: Grade) -> Sample:

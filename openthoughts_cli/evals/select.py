@@ -74,7 +74,10 @@ def _changed(config: EvalConfig, name: str, changes: Changes) -> BenchmarkConfig
             )
             for item in error.errors()
         ]
-        raise ConfigError(f"{name}: {'; '.join(lines)}") from error
+        raise ConfigError(
+            f"{name}: {'; '.join(lines)}",
+            hint="`ot config show eval` prints the keys of a benchmark",
+        ) from error
 
 
 def _message(text: str) -> str:

@@ -74,7 +74,10 @@ def _of_directory(name: str, directory: Path) -> Side:
     scores = EvalDirectory(directory).scores()
     benchmark, step = scores.get("benchmark"), scores.get("step")
     if not isinstance(benchmark, str) or not isinstance(step, int):
-        raise DataError(f"{directory / 'scores.json'} is damaged: it names no benchmark or step")
+        raise DataError(
+            f"{directory / 'scores.json'} is damaged: it names no benchmark or step",
+            hint="run the evaluation again; recorded answers are not asked anew",
+        )
     return Side(name, None, step, {benchmark: directory})
 
 

@@ -16,6 +16,8 @@ from openthoughts_cli.problems.problem import Problem
 
 __all__ = ["GradeSummary", "grade_stored"]
 
+_LINES = "each line is an object with problem (the row) and completion (the answer's text)"
+
 
 @dataclass
 class GradeSummary:
@@ -79,7 +81,7 @@ def grade_stored(
             "diagnosis": grade.diagnosis,
         }
     if not counts.answers:
-        raise EmptyResultError(f"{answers} holds no answer to grade")
+        raise EmptyResultError(f"{answers} holds no answer to grade", hint=_LINES)
 
 
 def _graded(benchmark: Benchmark, answers: Path) -> Iterator[Grade]:
@@ -123,12 +125,16 @@ def _answer(benchmark: Benchmark, raw: bytes, where: str) -> tuple[Problem, str]
     try:
         line = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{where}: this line is not JSON: {error}") from error
+        raise SchemaError(f"{where}: this line is not JSON: {error}", hint=_LINES) from error
     if not isinstance(line, dict):
-        raise SchemaError(f"{where}: expected an object with problem and completion")
+        raise SchemaError(
+            f"{where}: expected a JSON object, got {type(line).__name__}", hint=_LINES
+        )
     problem, completion = line.get("problem"), line.get("completion")
     if not isinstance(problem, dict):
-        raise SchemaError(f"{where}: 'problem' must be a row of {benchmark.name}, as an object")
+        raise SchemaError(
+            f"{where}: 'problem' must be a row of {benchmark.name}, as an object", hint=_LINES
+        )
     if not isinstance(completion, str):
-        raise SchemaError(f"{where}: 'completion' must be text")
+        raise SchemaError(f"{where}: 'completion' must be text", hint=_LINES)
     return benchmark.read(problem, where), completion

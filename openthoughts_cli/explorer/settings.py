@@ -116,4 +116,7 @@ def inside(root: Path, name: str) -> Path:
         place = root / name
         if place.resolve().is_relative_to(root.resolve()):
             return place
-    raise NotFoundError(f"{name!r} is no name of something in {root.name or root}")
+    raise NotFoundError(
+        f"{name!r} cannot be the name of something in {root.name or root}",
+        hint="choose one from the lists of the pages",
+    )

@@ -186,7 +186,10 @@ class _Job:
             finally:
                 lock.release()
             return
-        raise InterruptedByUser("the download was stopped; what came is kept")
+        raise InterruptedByUser(
+            "the download was stopped; what came is kept",
+            hint="run the same command again: it goes on there",
+        )
 
     def _fetch_whole(self, blob: Path) -> None:
         partial = blob.with_name(f"{blob.name}.incomplete")
@@ -236,7 +239,10 @@ class _Job:
                 sink.truncate(0)
             for chunk in got.iter_bytes():
                 if self._stop.is_set():
-                    raise InterruptedByUser("the download was stopped; what came is kept")
+                    raise InterruptedByUser(
+                        "the download was stopped; what came is kept",
+                        hint="run the same command again: it goes on there",
+                    )
                 sink.write(chunk)
                 self.done = sink.tell()
                 patience.progressed()

@@ -106,7 +106,10 @@ class Patience:
         if wait_s >= _SAID_WAIT_S:
             self._say(f"{endpoint()}: {reason}; going on in {wait_s:,.0f} s")
         if self._stop.wait(wait_s):
-            raise InterruptedByUser(f"{self._what} was stopped; what came is kept") from error
+            raise InterruptedByUser(
+                f"{self._what} was stopped; what came is kept",
+                hint="run the same command again: it goes on there",
+            ) from error
 
 
 def patiently(

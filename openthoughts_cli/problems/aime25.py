@@ -15,7 +15,7 @@ from openthoughts_cli.errors import SchemaError
 from openthoughts_cli.problems.integers import read_integer
 from openthoughts_cli.problems.load import HubPlace, load_problems
 from openthoughts_cli.problems.problem import Problem, ProblemSet
-from openthoughts_cli.problems.text import required_text
+from openthoughts_cli.problems.text import MEND_ROW, required_text
 
 __all__ = ["AIME25_PLACE", "ANSWERS", "load_aime25", "read_aime_row", "read_integer_row", "row_id"]
 
@@ -37,14 +37,18 @@ def read_integer_row(row: Mapping[str, Any], where: str, allowed: range | None) 
     """The same with another range of answers (None: any integer)."""
     question = required_text(row, "problem", where)
     if "answer" not in row:
-        raise SchemaError(f"{where}: the key 'answer' is missing")
+        raise SchemaError(f"{where}: the key 'answer' is missing", hint=MEND_ROW)
     raw = row["answer"]
     answer = read_integer(str(raw)) if isinstance(raw, (str, int, float)) else None
     if isinstance(raw, bool) or answer is None:
-        raise SchemaError(f"{where}: 'answer' must be an integer, and it is {str(raw)[:80]!r}")
+        raise SchemaError(
+            f"{where}: 'answer' must be an integer, and it is {str(raw)[:80]!r}", hint=MEND_ROW
+        )
     if allowed is not None and answer not in allowed:
         raise SchemaError(
-            f"{where}: 'answer' must lie in {allowed.start}..{allowed.stop - 1}, and it is {answer}"
+            f"{where}: 'answer' must lie in {allowed.start}..{allowed.stop - 1}, and it is "
+            f"{answer}",
+            hint="is this the file of another benchmark? arithmetic takes any integer",
         )
     return Problem(
         id=row_id(row, "id", question, where),
@@ -60,9 +64,14 @@ def row_id(row: Mapping[str, Any], key: str, question: str, where: str) -> str:
     if value is None or value == "":
         return f"q-{digest_text(question)[:16]}"
     if isinstance(value, bool) or not isinstance(value, (str, int)) or len(str(value)) > 200:
-        raise SchemaError(f"{where}: {key!r} must be a short text or an integer")
+        raise SchemaError(
+            f"{where}: {key!r} must be an integer or a text of at most 200 characters",
+            hint=MEND_ROW,
+        )
     if not str(value).isprintable():
-        raise SchemaError(f"{where}: {key!r} holds a control character: {str(value)!r}")
+        raise SchemaError(
+            f"{where}: {key!r} holds a control character: {str(value)!r}", hint=MEND_ROW
+        )
     return str(value)
 
 

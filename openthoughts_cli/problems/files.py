@@ -61,9 +61,14 @@ def _object(raw: bytes, where: str) -> dict[str, Any]:
     try:
         row = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{where}: this line is not JSON: {error}") from error
+        raise SchemaError(
+            f"{where}: this line is not JSON: {error}", hint="write one JSON object on each line"
+        ) from error
     if not isinstance(row, dict):
-        raise SchemaError(f"{where}: expected an object of columns, got {type(row).__name__}")
+        raise SchemaError(
+            f"{where}: expected a JSON object, got {type(row).__name__}",
+            hint="write one JSON object on each line",
+        )
     return row
 
 
@@ -71,12 +76,21 @@ def _json_list(path: Path) -> Iterator[Located]:
     try:
         rows = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{path} is not JSON: {error}") from error
+        raise SchemaError(
+            f"{path} is not JSON: {error}",
+            hint="correct it, or name the file .jsonl where each line is an object",
+        ) from error
     if not isinstance(rows, list):
-        raise SchemaError(f"{path}: expected a list of rows, got {type(rows).__name__}")
+        raise SchemaError(
+            f"{path}: expected a JSON list, got {type(rows).__name__}",
+            hint="write a list of objects, or JSONL",
+        )
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
-            raise SchemaError(f"{path}: row {number}: expected an object of columns")
+            raise SchemaError(
+                f"{path}: row {number}: expected a JSON object, got {type(row).__name__}",
+                hint="write a list of objects, or JSONL",
+            )
         yield Located(f"{path}: row {number}", row)
 
 
@@ -89,10 +103,15 @@ def _csv_rows(path: Path) -> Iterator[Located]:
             for row in reader:
                 where = f"{path}:{reader.line_num}"
                 if None in row:
-                    raise SchemaError(f"{where}: more fields than the header has columns")
+                    raise SchemaError(
+                        f"{where}: this row has more fields than the header has columns",
+                        hint="put fields that hold a comma or a line break into quotes",
+                    )
                 yield Located(where, dict(row))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise SchemaError(f"{path} is not a CSV file: {error}") from error
+        raise SchemaError(
+            f"{path} is not a CSV file: {error}", hint="save it as UTF-8 CSV with a header line"
+        ) from error
 
 
 def _parquet_rows(path: Path) -> Iterator[Located]:
@@ -101,6 +120,8 @@ def _parquet_rows(path: Path) -> Iterator[Located]:
     try:
         frame = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise SchemaError(f"{path} is not a parquet file: {error}") from error
+        raise SchemaError(
+            f"{path} is not a parquet file: {error}", hint="fetch or write the file again"
+        ) from error
     for number, row in enumerate(frame.iter_rows(named=True), start=1):
         yield Located(f"{path}: row {number}", row)

@@ -15,7 +15,7 @@ from openthoughts_cli.errors import SchemaError
 from openthoughts_cli.problems.aime25 import row_id
 from openthoughts_cli.problems.load import HubPlace, load_problems
 from openthoughts_cli.problems.problem import Problem, ProblemSet, stable_hash
-from openthoughts_cli.problems.text import required_text
+from openthoughts_cli.problems.text import MEND_ROW, required_text
 
 __all__ = ["GPQA_PLACE", "LETTERS", "load_gpqa", "read_gpqa_row"]
 
@@ -42,7 +42,7 @@ def read_gpqa_row(row: Mapping[str, Any], where: str) -> Problem:
     correct = required_text(row, _CORRECT, where).strip()
     choices = [correct, *(required_text(row, key, where).strip() for key in _INCORRECT)]
     if choices.count(correct) > 1:
-        raise SchemaError(f"{where}: an incorrect answer equals {_CORRECT!r}")
+        raise SchemaError(f"{where}: an incorrect answer equals {_CORRECT!r}", hint=MEND_ROW)
     identity = row_id(row, "Record ID", question, where)
     order = [0, 1, 2, 3]
     random.Random(stable_hash("gpqa choices", identity)).shuffle(order)

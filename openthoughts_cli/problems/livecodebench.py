@@ -24,6 +24,7 @@ from openthoughts_cli.problems.hub import fetch
 from openthoughts_cli.problems.livecodebench_tests import read_tests
 from openthoughts_cli.problems.load import HubPlace, elsewhere
 from openthoughts_cli.problems.problem import Problem, ProblemSet, choose
+from openthoughts_cli.problems.text import MEND_ROW
 
 __all__ = ["DEFAULT_WINDOW", "LCB_PLACE", "Window", "load_livecodebench", "read_lcb_row"]
 
@@ -89,14 +90,16 @@ def read_lcb_row(row: Mapping[str, Any], where: str) -> Problem:
     """
     question = _text(row, "question_content", where)
     if not question.strip():
-        raise SchemaError(f"{where}: 'question_content' is empty")
+        raise SchemaError(f"{where}: 'question_content' is empty", hint=MEND_ROW)
     public = read_tests(row.get("public_test_cases"), f"{where}: public_test_cases")
     private = read_tests(row.get("private_test_cases"), f"{where}: private_test_cases")
     tests = public + private
     if not tests:
-        raise SchemaError(f"{where}: there are no tests, and any answer would pass none of them")
+        raise SchemaError(
+            f"{where}: there are no tests, so no answer could be graded", hint=MEND_ROW
+        )
     if len({test.functional for test in tests}) > 1:
-        raise SchemaError(f"{where}: stdin and functional tests are mixed")
+        raise SchemaError(f"{where}: stdin and functional tests are mixed", hint=MEND_ROW)
     function = _function_name(row, where) if tests[0].functional else None
     if function is not None:
         for number, test in enumerate(tests, start=1):
@@ -139,7 +142,10 @@ def load_livecodebench(settings: BenchmarkConfig) -> ProblemSet:
             continue
         identity = row_id(row, "question_id", str(row.get("question_content")), where)
         if identity in seen:
-            raise SchemaError(f"{where}: the id {identity!r} was already used at {seen[identity]}")
+            raise SchemaError(
+                f"{where}: the id {identity!r} was already used at {seen[identity]}",
+                hint="give each row an id of its own; do the files of the folder overlap?",
+            )
         seen[identity] = where
         light.append(Problem(identity, "", None))
     if not light:
@@ -176,7 +182,10 @@ def _places(settings: BenchmarkConfig, window: Window) -> tuple[list[Path], str,
             return [path], data, ""
         files = sorted(file for kind in ("*.jsonl", "*.parquet") for file in path.glob(kind))
         if not files:
-            raise NotFoundError(f"the folder {path} holds no .jsonl or .parquet file")
+            raise NotFoundError(
+                f"the folder {path} holds no .jsonl or .parquet file",
+                hint="give the folder that holds the benchmark's files, or one file",
+            )
         return files, data, ""
     place = LCB_PLACE if data is None else elsewhere(data, LCB_PLACE)
     names = _shards(window, settings.release)
@@ -199,7 +208,11 @@ def _shards(window: Window, release: str | None) -> list[str]:
         and (index == 0 or window.last >= starts[index] - _SHARD_SLACK)
     ]
     if not wanted:
-        raise EmptyResultError(f"livecodebench: release {release} holds no contest of {window}")
+        raise EmptyResultError(
+            f"livecodebench: release {release} holds no contest of {window}",
+            hint="choose another release or window: --set "
+            "benchmarks.livecodebench.window=FIRST..LAST",
+        )
     return [f"test{index + 1 if index else ''}.jsonl" for index in wanted]
 
 
@@ -218,7 +231,9 @@ def _date(row: Mapping[str, Any], where: str) -> datetime.date:
     try:
         return datetime.datetime.fromisoformat(value if isinstance(value, str) else "").date()
     except ValueError as error:
-        raise SchemaError(f"{where}: 'contest_date' is not a date: {str(value)[:60]!r}") from error
+        raise SchemaError(
+            f"{where}: 'contest_date' is not a date: {str(value)[:60]!r}", hint=MEND_ROW
+        ) from error
 
 
 def _function_name(row: Mapping[str, Any], where: str) -> str:
@@ -226,10 +241,13 @@ def _function_name(row: Mapping[str, Any], where: str) -> str:
     try:
         read = json.loads(metadata) if isinstance(metadata, str) else metadata
     except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{where}: 'metadata' is not JSON") from error
+        raise SchemaError(f"{where}: 'metadata' is not JSON", hint=MEND_ROW) from error
     name = read.get("func_name") if isinstance(read, dict) else None
     if not isinstance(name, str) or not name.isidentifier():
-        raise SchemaError(f"{where}: 'metadata' has no func_name, and the tests call a function")
+        raise SchemaError(
+            f"{where}: 'metadata' has no func_name, and the tests call a function",
+            hint=MEND_ROW,
+        )
     return name
 
 
@@ -239,17 +257,24 @@ def _check_values(given: str, expected: str, where: str) -> None:
         for line in (*given.split("\n"), expected):
             json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{where}: not one JSON value a line: {str(error)[:100]}") from error
+        raise SchemaError(
+            f"{where}: a functional test holds one JSON value on each line, and this does not: "
+            f"{str(error)[:100]}",
+            hint=MEND_ROW,
+        ) from error
 
 
 def _text(row: Mapping[str, Any], key: str, where: str) -> str:
     """The column as text of a bounded size, without control characters other than tab and newline."""
     value = row.get(key)
     if not isinstance(value, str):
-        raise SchemaError(f"{where}: {key!r} must be text, and it is {type(value).__name__}")
+        raise SchemaError(
+            f"{where}: {key!r} must be text, and it is {type(value).__name__}", hint=MEND_ROW
+        )
     if len(value) > MAX_QUESTION_CHARACTERS:
         raise SchemaError(
-            f"{where}: {key!r} has {len(value):,} characters; "
-            f"at most {MAX_QUESTION_CHARACTERS:,} are accepted"
+            f"{where}: {key!r} has {len(value):,} characters, and at most "
+            f"{MAX_QUESTION_CHARACTERS:,} are allowed",
+            hint="shorten it, or leave the row out",
         )
     return _CONTROL.sub("", value.replace("\r\n", "\n"))

@@ -15,6 +15,7 @@ import zlib
 from typing import Any, NamedTuple
 
 from openthoughts_cli.errors import SchemaError
+from openthoughts_cli.problems.text import MEND_ROW
 
 __all__ = ["MAX_TESTS_BYTES", "Test", "decode_private", "read_tests"]
 
@@ -44,7 +45,9 @@ def read_tests(raw: Any, where: str) -> tuple[Test, ...]:
         return ()
     items = _json_of(raw, where) if isinstance(raw, str) else raw
     if not isinstance(items, list):
-        raise SchemaError(f"{where}: expected a list of tests, got {type(items).__name__}")
+        raise SchemaError(
+            f"{where}: expected a list of tests, got {type(items).__name__}", hint=MEND_ROW
+        )
     return tuple(_test(item, f"{where}: test {i}") for i, item in enumerate(items, start=1))
 
 
@@ -58,28 +61,41 @@ def decode_private(text: str, where: str, *, max_bytes: int = MAX_TESTS_BYTES) -
     try:
         packed = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise SchemaError(f"{where}: neither JSON nor base64") from error
+        raise SchemaError(
+            f"{where}: the tests are neither JSON nor base64 text", hint=MEND_ROW
+        ) from error
     inflater = zlib.decompressobj()
     try:
         pickled = inflater.decompress(packed, max_bytes + 1)
     except zlib.error as error:
-        raise SchemaError(f"{where}: not compressed by zlib: {error}") from error
+        raise SchemaError(
+            f"{where}: the tests are not compressed by zlib: {error}", hint=MEND_ROW
+        ) from error
     if len(pickled) > max_bytes:
-        raise SchemaError(f"{where}: grows beyond {max_bytes:,} bytes when it is decompressed")
+        raise SchemaError(
+            f"{where}: the tests grow beyond {max_bytes:,} bytes when they are decompressed",
+            hint=MEND_ROW,
+        )
     if not inflater.eof:
-        raise SchemaError(f"{where}: the compressed data is cut off")
+        raise SchemaError(f"{where}: the compressed tests are cut off", hint=MEND_ROW)
     return _text_in_pickle(pickled, where)
 
 
 def _json_of(text: str, where: str) -> Any:
     if len(text) > MAX_TESTS_BYTES:
-        raise SchemaError(f"{where}: {len(text):,} characters; at most {MAX_TESTS_BYTES:,}")
+        raise SchemaError(
+            f"{where}: the tests have {len(text):,} characters, and at most {MAX_TESTS_BYTES:,} "
+            "are allowed",
+            hint=MEND_ROW,
+        )
     if not text.lstrip().startswith(("[", "{")):
         text = decode_private(text, where)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{where}: not JSON: {str(error)[:200]}") from error
+        raise SchemaError(
+            f"{where}: the tests are not JSON: {str(error)[:200]}", hint=MEND_ROW
+        ) from error
 
 
 def _text_in_pickle(pickled: bytes, where: str) -> str:
@@ -94,24 +110,34 @@ def _text_in_pickle(pickled: bytes, where: str) -> str:
                     hint="a pickle can run code; do not use this file",
                 )
     except (ValueError, OverflowError) as error:  # genops: truncated, unknown opcode, bad text
-        raise SchemaError(f"{where}: not a pickle: {str(error)[:200]}") from error
+        raise SchemaError(
+            f"{where}: the tests are not a pickle: {str(error)[:200]}", hint=MEND_ROW
+        ) from error
     if len(found) != 1:
-        raise SchemaError(f"{where}: the pickle holds {len(found)} texts, and one is expected")
+        raise SchemaError(
+            f"{where}: the pickle holds {len(found)} texts, and one is expected", hint=MEND_ROW
+        )
     return found[0]
 
 
 def _test(item: Any, where: str) -> Test:
     if not isinstance(item, dict):
-        raise SchemaError(f"{where}: expected an object, got {type(item).__name__}")
+        raise SchemaError(
+            f"{where}: expected a JSON object, got {type(item).__name__}", hint=MEND_ROW
+        )
     given, expected, kind = (item.get(key) for key in ("input", "output", "testtype"))
     if not isinstance(given, str) or not isinstance(expected, str):
-        raise SchemaError(f"{where}: 'input' and 'output' must be text")
+        raise SchemaError(f"{where}: 'input' and 'output' must be text", hint=MEND_ROW)
     if kind not in ("stdin", "functional"):
         raise SchemaError(
-            f"{where}: 'testtype' must be stdin or functional, got {str(kind)[:40]!r}"
+            f"{where}: 'testtype' must be stdin or functional, got {str(kind)[:40]!r}",
+            hint=MEND_ROW,
         )
     try:
         (given + expected).encode()
     except UnicodeEncodeError as error:
-        raise SchemaError(f"{where}: half of a surrogate pair in the text") from error
+        raise SchemaError(
+            f"{where}: 'input' or 'output' holds half of a surrogate pair, which is not text",
+            hint=MEND_ROW,
+        ) from error
     return Test(given, expected, kind == "functional")

@@ -71,7 +71,10 @@ def load_built_in(
     """The same for rows that come with the package; `settings.data` may still name a file."""
     if settings.data is not None:
         if settings.data.startswith("hub:"):
-            raise ConfigError(f"{benchmark} is built in and is not on the hub")
+            raise ConfigError(
+                f"{benchmark} is built in and is not on the hub: {settings.data} cannot be read",
+                hint="leave out data, or give a file",
+            )
         path = Path(settings.data).expanduser()
         return problem_set(benchmark, read_file(path), read, settings, source=settings.data)
     located = (
@@ -97,7 +100,8 @@ def problem_set(
         problem = read(row, where)
         if problem.id in places:
             raise SchemaError(
-                f"{where}: the id {problem.id!r} was already used at {places[problem.id]}"
+                f"{where}: the id {problem.id!r} was already used at {places[problem.id]}",
+                hint="give each row an id of its own",
             )
         places[problem.id] = where
         problems.append(problem)

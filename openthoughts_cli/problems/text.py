@@ -8,9 +8,12 @@ from typing import Any
 
 from openthoughts_cli.errors import SchemaError
 
-__all__ = ["MAX_CHARACTERS", "clean_text", "required_text"]
+__all__ = ["MAX_CHARACTERS", "MEND_ROW", "clean_text", "required_text"]
 
 MAX_CHARACTERS = 200_000
+
+MEND_ROW = "correct that row, or give a file with the columns of the benchmark's own data"
+"""What to do about a row of a file that a benchmark cannot use."""
 
 # A LaTeX command whose backslash was read as an escape: "\frac" became form feed + "rac". Form
 # feed, backspace, bell and vertical tab mean nothing in a question, so before a letter they can
@@ -38,11 +41,13 @@ def required_text(row: Mapping[str, Any], key: str, where: str) -> str:
     """
     if key not in row:
         there = ", ".join(sorted(map(str, row))[:20]) or "none"
-        raise SchemaError(f"{where}: the key {key!r} is missing; there are: {there}")
+        raise SchemaError(
+            f"{where}: the key {key!r} is missing; its keys are {there}", hint=MEND_ROW
+        )
     value = row[key]
     if not isinstance(value, str) or not value.strip():
         shown = "empty" if isinstance(value, str) else type(value).__name__
-        raise SchemaError(f"{where}: {key!r} must be text, and it is {shown}")
+        raise SchemaError(f"{where}: {key!r} must be text, and it is {shown}", hint=MEND_ROW)
     return clean_text(value, key, where)
 
 
@@ -55,7 +60,9 @@ def clean_text(text: str, key: str, where: str) -> str:
     """
     if len(text) > MAX_CHARACTERS:
         raise SchemaError(
-            f"{where}: {key!r} has {len(text):,} characters; at most {MAX_CHARACTERS:,} are accepted"
+            f"{where}: {key!r} has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are "
+            "allowed",
+            hint="shorten it, or leave the row out",
         )
     if _SUSPECT.search(text) is None:
         return text

@@ -151,7 +151,11 @@ class RunDirectory:
 def _required(path: Path) -> dict[str, Any]:
     value = read_object(path)
     if value is None:
-        raise DataError(f"{path} is missing: {path.parent} is not a complete run")
+        raise DataError(
+            f"{path} is missing: {path.parent} is not a complete run",
+            hint="it was stopped before it began, or files were removed: start it again, or remove "
+            "the folder",
+        )
     return value
 
 

@@ -136,7 +136,10 @@ class SweepDirectory:
         try:
             record = json.loads(self.sweep_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise DataError(f"{self.sweep_path} is missing: {self.path} is no sweep") from None
+            raise DataError(
+                f"{self.sweep_path} is missing: {self.path} is not a sweep",
+                hint="give the name of a sweep or the folder that holds its sweep.json",
+            ) from None
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{self.sweep_path} is damaged: {error}",
@@ -145,7 +148,8 @@ class SweepDirectory:
         if not isinstance(record, dict) or record.get("format") != SWEEP_FORMAT:
             found = record.get("format") if isinstance(record, dict) else "no object"
             raise DataError(
-                f"{self.sweep_path} is of format {found}; this version reads {SWEEP_FORMAT}"
+                f"{self.sweep_path} is of format {found}; this version reads {SWEEP_FORMAT}",
+                hint="use the version of `ot` that wrote it, or run `ot sweep` with its grid again",
             )
         return record
 

@@ -76,7 +76,10 @@ def max_test(
         scores.ndim != 2 or scores.shape[1] != recipes[0].shape[1] or not scores.size
         for scores in recipes
     ):
-        raise DataError("the recipes of a sweep are compared on the same problems, at least one")
+        raise DataError(
+            "the recipes were not measured on the same problems, or on none",
+            hint="give every recipe scores of the same problems, at least one",
+        )
     means = np.stack([scores.mean(axis=0) for scores in recipes])
     count, problems = means.shape
     first, second = np.triu_indices(count, k=1)

@@ -108,7 +108,10 @@ def problem_scores(directory: Path, metric: Metric) -> ProblemScores:
         _nll(files, metric) if metric.benchmark == NLL else (_sampled(files, record, metric), None)
     )
     if not totals:
-        raise DataError(f"{files.scores_path} has no problem with a {metric.name}")
+        raise DataError(
+            f"{files.scores_path} has no problem with a {metric.name}",
+            hint="rank by another --metric, or evaluate with more answers a problem (--n)",
+        )
     scores = ProblemScores(
         totals=totals,
         sizes=sizes if sizes is not None else dict.fromkeys(totals, 1.0),
@@ -150,9 +153,15 @@ def _sampled(files: EvalDirectory, record: Mapping[str, Any], metric: Metric) ->
             if answers >= metric.k:
                 found[str(entry["id"])] = scorer(answers, entry)
     except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise DataError(f"{files.scores_path} is damaged: its problems: {error}") from error
+        raise DataError(
+            f"{files.scores_path} is damaged: its problems: {error}",
+            hint="`ot runs regrade` works the scores out again from the answers",
+        ) from error
     if any(not 0 <= value <= 1 for value in found.values()):
-        raise DataError(f"{files.scores_path} is damaged: more answers counted than there are")
+        raise DataError(
+            f"{files.scores_path} is damaged: more answers counted than there are",
+            hint="`ot runs regrade` works the scores out again from the answers",
+        )
     return found
 
 
@@ -183,7 +192,10 @@ def _nll(files: EvalDirectory, metric: Metric) -> tuple[dict[str, float], dict[s
             nats, size = _part(line, metric.name)
             question = str(line["question_id"])
         except (KeyError, TypeError) as error:
-            raise DataError(f"{files.rows_path} is damaged: a row without {error}") from error
+            raise DataError(
+                f"{files.rows_path} is damaged: a row without {error}",
+                hint="remove the folder of that evaluation, and run it again with `ot eval`",
+            ) from error
         if size > 0 and math.isfinite(nats):
             totals[question] = totals.get(question, 0.0) + nats
             sizes[question] = sizes.get(question, 0.0) + size

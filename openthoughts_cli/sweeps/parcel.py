@@ -71,7 +71,10 @@ def unpack(parcel: bytes, root: Path, *, moved: Mapping[str, str]) -> None:
         for member in sorted(members, key=lambda m: not _text_first(m.name)[0]):
             place = root / member.name
             if member.name.startswith("/") or ".." in Path(member.name).parts:
-                raise DataError(f"a worker sent the file {member.name}, outside its run")
+                raise DataError(
+                    f"a Ray worker sent the file {member.name}, which lies outside its run",
+                    hint="nothing was written; is the Ray cluster one that you trust?",
+                )
             file = tar.extractfile(member)
             if file is None:
                 continue

@@ -62,7 +62,7 @@ def detectable_difference(setting: Setting, problems: int, *, power: float = _PO
         UsageError: no problem, or fewer than two cells.
     """
     if problems < 1:
-        raise UsageError(f"{problems} problems: at least one is needed")
+        raise UsageError(f"{problems} problems: at least one is needed", hint="give at least 1")
     error = math.sqrt(setting.variance_per_problem() / problems + setting.variance_of_seeds())
     return (critical_difference(setting.cells) + NormalDist().inv_cdf(power)) * error
 
@@ -76,7 +76,10 @@ def problems_needed(setting: Setting, difference: float, *, power: float = _POWE
         UsageError: the difference is not above 0, or fewer than two cells.
     """
     if not difference > 0:
-        raise UsageError(f"a difference of {difference} cannot be seen: give one above 0")
+        raise UsageError(
+            f"a difference of {difference} cannot be seen: it must be above 0",
+            hint="give a share, such as 0.05 for five points",
+        )
     quantiles = critical_difference(setting.cells) + NormalDist().inv_cdf(power)
     left = (difference / quantiles) ** 2 - setting.variance_of_seeds()
     return None if left <= 0 else max(2, math.ceil(setting.variance_per_problem() / left))
@@ -92,7 +95,10 @@ def critical_difference(cells: int, alpha: float = ALPHA) -> float:
         UsageError: fewer than two cells.
     """
     if cells < 2:
-        raise UsageError(f"{cells} recipes cannot be compared: at least two are needed")
+        raise UsageError(
+            f"{cells} recipes cannot be compared: at least two are needed",
+            hint="name more recipes in the grid's axes or zip",
+        )
     low, high = 0.0, 20.0
     while high - low > 1e-6:
         middle = (low + high) / 2

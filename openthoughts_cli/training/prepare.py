@@ -242,7 +242,10 @@ def _check(
             "subset of shorter rows",
         )
     if NLL in config.evals and not held_out.rows and config.held_out is not None:
-        raise ConfigError(f"no row of {config.held_out} fits the model, so nll has none to read")
+        raise ConfigError(
+            f"no row of {config.held_out} fits the model, so nll has none to read",
+            hint="raise max_tokens, or hold out shorter rows",
+        )
     if NLL in config.evals and not held_out.rows:
         raise ConfigError(
             f"evals.nll needs held-out rows, and train_split {config.train_split} of "

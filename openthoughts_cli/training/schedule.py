@@ -49,6 +49,6 @@ def advised_learning_rate(model: str, hidden_size: int) -> float:
     if family is None:
         raise ValueError(
             f"no learning rate is published for {model!r}: "
-            "learning_rate: auto knows Qwen and Llama models; give a number"
+            "learning_rate: auto knows Qwen and Llama models"
         )
     return 5e-5 * 10 * (2000 / hidden_size) ** _POWER[family]

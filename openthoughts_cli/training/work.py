@@ -214,4 +214,4 @@ def _peak_rate(prepared: Prepared) -> float:
     try:
         return advised_learning_rate(prepared.model.name, prepared.model.hidden_size)
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(str(error), hint="give learning_rate a number") from error

@@ -27,6 +27,21 @@ BORROWED = {
     "training/work.py",
 }
 
+# Where a remedy would say nothing: the message does, or another error is made of it.
+NO_REMEDY = {
+    ("config/yaml_file.py", "<sub>"): "a problem in a list of them, whose error has the hint",
+    ("engine/local/engine.py", "a sampler needs a model or a sampler_path, and not both"): "port",
+    ("engine/local/sampler.py", "a prompt needs at least one token"): "port",
+    ("engine/local/scoring.py", "a batch needs at least one datum"): "port",
+    (
+        "evals/sandbox/namespaces.py",
+        "it needs the system call filter, which this architecture has not",
+    ): "a reason inside of `no sandbox on this system: ...`, which has the hint",
+    ("sweeps/verb.py", "interrupted before anything was started"): "as the person wished",
+    ("training/verb.py", "interrupted before anything was started"): "as the person wished",
+}
+"""By file and message: why there is none. "port": a caller's defect, which no person can cause."""
+
 
 def wordless(text: str) -> bool:
     return len(re.sub(r"<[^>]*>|\W", "", text)) < 4
@@ -37,6 +52,18 @@ def test_every_refusal_says_something_of_its_own() -> None:
         r.place.partition("/")[2].partition(":")[0] for r in refusals() if wordless(r.message)
     }
     assert silent <= BORROWED
+
+
+def test_every_refusal_says_what_to_do() -> None:
+    without = {
+        (r.place.partition("/")[2].partition(":")[0], r.message) for r in refusals() if not r.hint
+    }
+    assert without <= set(NO_REMEDY)
+    assert set(NO_REMEDY) <= without, "no longer raised, or with a remedy now: leave it out here"
+
+
+def test_a_docstring_of_an_error_is_for_users() -> None:
+    assert "Args:" not in error_page()
 
 
 def test_the_page_has_a_section_for_every_class_that_is_raised() -> None:

@@ -73,7 +73,7 @@ def test_gpqa_rows_have_the_hubs_columns(tmp_path: Path):
     ("line", "message"),
     [
         ("{", "not JSON"),
-        ("[]", "expected an object"),
+        ("[]", "expected a JSON object"),
         ({"completion": "x"}, "'problem' must be a row"),
         ({"problem": "p", "completion": "x"}, "'problem' must be a row"),
         ({"problem": PROBLEM}, "'completion' must be text"),

@@ -80,7 +80,7 @@ def test_every_kind_of_file_gives_the_same_problems(tmp_path: Path, kind: str):
         ('{"problem": "p\\u0000", "answer": "1"}', "U+0000"),
         ('{"problem": "p\\u001b[2J", "answer": "1"}', "U+001B"),
         ('{"problem": "p\\ud800", "answer": "1"}', "U+D800"),
-        ("[1]", "expected an object"),
+        ("[1]", "expected a JSON object"),
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
     ],

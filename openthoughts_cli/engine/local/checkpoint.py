@@ -125,7 +125,10 @@ def _read_about(path: Path) -> dict[str, Any]:
     try:
         return json.loads((path / _ABOUT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"there is no saved checkpoint at {path}: {error}") from error
+        raise ModelError(
+            f"there is no saved checkpoint at {path}: {error}",
+            hint="choose another checkpoint; `ot runs show RUN` lists those of a run",
+        ) from error
 
 
 def _save(tensors: Tensors, file: Path) -> None:
@@ -142,4 +145,7 @@ def _load(file: Path) -> dict[str, torch.Tensor]:
     try:
         return load(file.read_bytes())
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"there are no saved weights at {file}: {error}") from error
+        raise ModelError(
+            f"there are no saved weights at {file}: {error}",
+            hint="choose another checkpoint; `ot runs show RUN` lists those of a run",
+        ) from error

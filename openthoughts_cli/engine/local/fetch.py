@@ -217,7 +217,10 @@ def _cached(model: str) -> Path | None:
     except LocalEntryNotFoundError:
         return None
     except HFValidationError as error:
-        raise ModelError(f"{model!r} is neither a folder nor a hub id: {error}") from error
+        raise ModelError(
+            f"{model!r} is neither a folder nor a hub id: {error}",
+            hint="give a folder that exists, or an id such as Qwen/Qwen3-0.6B",
+        ) from error
     return cached if _is_whole(cached) else None
 
 

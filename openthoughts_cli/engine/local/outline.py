@@ -66,7 +66,10 @@ def _weights_of(model: str) -> list[hub.RemoteFile]:
         if f.rfilename.endswith(".safetensors") and "/" not in f.rfilename
     ]
     if not found:
-        raise ModelError(f"{model} has no safetensors weights on the hub")
+        raise ModelError(
+            f"{model} has no safetensors weights on the hub",
+            hint="convert it once with transformers: model.save_pretrained(folder)",
+        )
     return found
 
 
@@ -75,7 +78,10 @@ def _outline_file(file: hub.RemoteFile, into: Path) -> int:
     head = hub.read_range(file, 0, min(_GUESS_BYTES, file.size), what="the header")
     length = struct.unpack("<Q", head[:_LENGTH_BYTES])[0] if len(head) > _LENGTH_BYTES else 0
     if not 0 < length <= min(_MOST_HEADER_BYTES, file.size - _LENGTH_BYTES):
-        raise IntegrityError(f"{file.path} of {file.repo} does not begin as safetensors do")
+        raise IntegrityError(
+            f"{file.path} of {file.repo} is not a safetensors file",
+            hint="its weights on the hub are damaged: check the model, or choose another",
+        )
     missing = _LENGTH_BYTES + length - len(head)
     if missing > 0:
         head += hub.read_range(file, len(head), missing, what="the header")

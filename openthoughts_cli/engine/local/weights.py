@@ -274,4 +274,7 @@ def read_adapter_config(folder: Path) -> Any:
     try:
         return peft.PeftConfig.from_pretrained(str(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder} holds no saved adapter: {_first_line(error)}") from error
+        raise ModelError(
+            f"{folder} holds no saved adapter: {_first_line(error)}",
+            hint="choose another checkpoint; `ot runs show RUN` lists those of a run",
+        ) from error

@@ -146,7 +146,11 @@ def _check_files(path: str, folder: Path) -> None:
 
     for file in folder.rglob("*"):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
-            raise IntegrityError(f"{path} holds {file.name}, which is no plain file")
+            raise IntegrityError(
+                f"the archive of {path} holds {file.name}, which is not a plain file",
+                hint="nothing was kept; run the same command again, and check the server if it "
+                "stays so",
+            )
     problem = ""
     for name in (_CONFIG, _WEIGHTS):
         if not (folder / name).is_file():

@@ -23,7 +23,7 @@ from openthoughts_cli.errors import (
 )
 from openthoughts_cli.redaction import redact
 
-__all__ = ["SDK_ERRORS", "as_ot_error"]
+__all__ = ["OTHER_VERSION", "SDK_ERRORS", "as_ot_error"]
 
 SDK_ERRORS: tuple[type[Exception], ...] = (
     tinker.TinkerError,
@@ -47,7 +47,7 @@ _FOREIGN = re.compile(
     r"predates|deserialization failed|validation error|only supports as proto", re.IGNORECASE
 )
 _NO_ROUTE = ("not found", "method not allowed", "not implemented")
-_OWN_CLUSTER = (
+OTHER_VERSION = (
     "the server speaks another version of the API: upgrade it, or the `tinker` package; "
     "docs/own-cluster.md lists what is known to work"
 )
@@ -86,7 +86,10 @@ def as_ot_error(error: BaseException, *, server: str = "Tinker") -> OtError:
             f"Tinker lost a request: {_detail(known)}", hint="resume the run from its checkpoint"
         )
     if type(known).__name__ == "CancelledError":
-        return EngineError("the request was cancelled because the Tinker session ended")
+        return EngineError(
+            "the request was cancelled because the Tinker session ended",
+            hint="resume the run: its checkpoints are kept",
+        )
     return _by_text(_detail(known), "a request to Tinker failed")
 
 
@@ -118,7 +121,10 @@ def _by_status(error: tinker.APIStatusError) -> OtError:
             "the session, resume the run: its checkpoints are kept",
         )
     if status == 409:
-        return ConflictError(f"Tinker refuses it in this state (409): {detail}")
+        return ConflictError(
+            f"Tinker refused a request in its present state (409): {detail}",
+            hint="resume the run: its checkpoints are kept",
+        )
     if status == 429:
         return NetworkError(
             f"Tinker is over its rate limit (429): {detail}", hint="wait, then resume the run"
@@ -137,7 +143,10 @@ def _by_text(detail: str, prefix: str) -> EngineError:
         )
     if _MODEL.search(detail):
         return ModelError(f"{prefix}: {detail}", hint="choose a model that is served, with --model")
-    return EngineError(f"{prefix}: {detail}")
+    return EngineError(
+        f"{prefix}: {detail}",
+        hint="nothing more is known of it; resume the run, or ask whoever runs the server",
+    )
 
 
 def _lacking(error: tinker.APIStatusError, server: str) -> EngineError | None:
@@ -149,7 +158,7 @@ def _lacking(error: tinker.APIStatusError, server: str) -> EngineError | None:
     return EngineError(
         f"{server} lacks {request.method} {request.url.path}, which tinker {tinker.__version__} "
         "calls",
-        hint=_OWN_CLUSTER,
+        hint=OTHER_VERSION,
     )
 
 
@@ -157,7 +166,7 @@ def _foreign(error: BaseException, server: str) -> EngineError:
     return EngineError(
         f"{server} gave an answer that tinker {tinker.__version__} does not expect: "
         f"{_detail(error)}",
-        hint=_OWN_CLUSTER,
+        hint=OTHER_VERSION,
     )
 
 

@@ -17,6 +17,7 @@ from openthoughts_cli.engine.base import (
     ModelInfo,
     OptimResult,
 )
+from openthoughts_cli.engine.tinker.failures import OTHER_VERSION
 from openthoughts_cli.engine.tinker.futures import Requests
 from openthoughts_cli.engine.tinker.patience import Patience
 from openthoughts_cli.errors import EngineError, ModelError
@@ -88,7 +89,8 @@ class TinkerTrainer:
             turn.result(_PLACE_TIMEOUT_S)
         except TimeoutError:
             raise EngineError(
-                f"the Tinker SDK did not take a request in within {_PLACE_TIMEOUT_S:.0f} s"
+                f"the Tinker SDK did not accept a request within {_PLACE_TIMEOUT_S:.0f} s",
+                hint="resume the run: its checkpoints are kept",
             ) from None
 
     def _checked(self, batch: Sequence[Datum]) -> tuple[Datum, ...]:
@@ -133,7 +135,9 @@ def _reader(batch: Sequence[Datum]) -> Callable[[tinker.ForwardBackwardOutput], 
     def read(output: tinker.ForwardBackwardOutput) -> ForwardResult:
         if len(output.loss_fn_outputs) != len(batch):
             raise EngineError(
-                f"the server answered {len(output.loss_fn_outputs)} sequences for {len(batch)}"
+                f"the server answered {len(output.loss_fn_outputs)} sequences for a batch of "
+                f"{len(batch)}",
+                hint=OTHER_VERSION,
             )
         logprobs = tuple(
             _read_logprobs(fields, datum)
@@ -150,12 +154,15 @@ def _reader(batch: Sequence[Datum]) -> Callable[[tinker.ForwardBackwardOutput], 
 
 def _read_logprobs(fields: dict[str, tinker.TensorData], datum: Datum) -> Float32Array:
     if "logprobs" not in fields:
-        raise EngineError("the server's answer lacks the log-probabilities of the targets")
+        raise EngineError(
+            "the server's answer lacks the log-probabilities of the targets", hint=OTHER_VERSION
+        )
     given = np.array(fields["logprobs"].to_numpy(), dtype=np.float32)
     if given.shape != datum.target_tokens.shape:
         raise EngineError(
             f"the server answered log-probabilities of shape {given.shape} for targets of shape "
-            f"{datum.target_tokens.shape}"
+            f"{datum.target_tokens.shape}",
+            hint=OTHER_VERSION,
         )
     return given
 

@@ -25,7 +25,10 @@ def read_template(name: str | Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the prompt file {path} cannot be read: {error}") from error
+        raise ConfigError(
+            f"the prompt file {path} cannot be read: {error}",
+            hint="give --prompt NAME=FILE a UTF-8 text file that holds {problem}",
+        ) from error
     template = text.removesuffix("\n")
     if "{problem}" not in template:
         raise ConfigError(

@@ -251,7 +251,10 @@ class Sandbox:
             try:
                 process = start(command, stdin=given, pass_fds=inherited)
             except OSError as error:
-                raise SandboxError(f"a program cannot be started: {error}") from error
+                raise SandboxError(
+                    f"a program cannot be started in the sandbox: {error}",
+                    hint="`ot doctor` probes the sandbox and says what it needs",
+                ) from error
             channel_end.close()  # or the end of the channel would never be seen
             outcome = supervise(
                 process,
@@ -286,7 +289,10 @@ def _execution(outcome: Outcome, nonce: bytes, isolation: str) -> Execution:
     if not (outcome.channel.startswith(nonce) or outcome.cancelled):
         said = bytes(outcome.stderr[-2000:]).decode("utf-8", "replace").strip()
         because = "it took too long" if outcome.timed_out else said or "it said nothing"
-        raise SandboxError(f"the program's surroundings could not be built: {because}")
+        raise SandboxError(
+            f"the sandbox of a program could not be built: {because}",
+            hint="`ot doctor` probes the sandbox and says what it needs",
+        )
     execution = Execution(
         stdout=bytes(outcome.stdout),
         stderr=bytes(outcome.stderr),
