@@ -13,8 +13,8 @@ from openthoughts_cli.evals.evaluated import EvaluatedSteps
 from openthoughts_cli.evals.records import EvalDirectory, Sample
 from openthoughts_cli.explorer import figures, state
 from openthoughts_cli.explorer.frame import empty, errors_shown
-from openthoughts_cli.explorer.row_view import show_text
 from openthoughts_cli.explorer.settings import Settings
+from openthoughts_cli.explorer.shown_text import show_text, show_trace
 from openthoughts_cli.explorer.text import one_line, to_markdown
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
 
@@ -310,18 +310,4 @@ def _answer(sample: Sample, as_it_is: bool, key: str) -> None:
     if grade is not None and grade.diagnosis:
         st.code(grade.diagnosis, language=None, wrap_lines=True)
     trace = split_trace(sample.completion)
-    if trace.thinking:
-        folded: Any = st.expander(
-            "Thinking" if trace.closed else "Thinking, never closed",
-            icon=":material/psychology:",
-            key=f"thinking-{key}",
-            on_change="rerun",
-        )
-        if folded.open:
-            with folded:
-                show_text(trace.thinking, key=f"thought-{key}", as_it_is=as_it_is)
-    with st.container(border=True):
-        if trace.answer.strip():
-            show_text(trace.answer, key=f"said-{key}", as_it_is=as_it_is)
-        else:
-            st.caption("Nothing follows the thinking.")
+    show_trace(trace.thinking, trace.answer, closed=trace.closed, key=key, as_it_is=as_it_is)

@@ -10,13 +10,14 @@ import streamlit as st
 
 from openthoughts_cli.config.choice import short_source_name
 from openthoughts_cli.data.browse import SORTS, Browse, Page
-from openthoughts_cli.data.browse_counts import GROUPS, Composition, compose, histogram
+from openthoughts_cli.data.browse_counts import GROUPS, Composition, compose
 from openthoughts_cli.data.browse_filter import RowFilter
 from openthoughts_cli.data.browse_open import DataSet
 from openthoughts_cli.data.browse_rows import table_lines
 from openthoughts_cli.data.browse_sql import SQL_COLUMNS, SQL_EXAMPLES, query
 from openthoughts_cli.errors import ConfigError
-from openthoughts_cli.explorer import charts, figures, state
+from openthoughts_cli.explorer import figures, state
+from openthoughts_cli.explorer.data_set_charts import COLUMNS, show_charts
 from openthoughts_cli.explorer.filters import (
     filter_now,
     filter_values,
@@ -24,7 +25,8 @@ from openthoughts_cli.explorer.filters import (
     url_of_filter,
 )
 from openthoughts_cli.explorer.frame import errors_shown, page_path, show_error
-from openthoughts_cli.explorer.opened import choose_data_set, name_shown
+from openthoughts_cli.explorer.opened import choose_data_set
+from openthoughts_cli.explorer.public import name_shown
 from openthoughts_cli.explorer.row_view import show_row
 from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.explorer.text import one_line, to_markdown
@@ -80,7 +82,7 @@ def _page(browse: Browse, chosen: RowFilter, of: DataSet, settings: Settings) ->
     _headline(browse, composition, name_shown(of.tokenizer, public=settings.public))
     view = st.segmented_control("View", _VIEWS, key="view", label_visibility="collapsed")
     if view == "Charts":
-        _charts(browse, chosen, composition)
+        show_charts(browse, chosen, composition)
     elif view == "SQL":
         _sql(browse)
     else:
@@ -117,7 +119,7 @@ def _view_values() -> dict[str, Any]:
         "table_descending": state.read("order", "asc", among=("asc", "desc")) == "desc",
         "table_size": size if size in _SIZES else 50,
         "table_page": state.read_int("page", 1, low=1, high=_MOST_PAGES),
-        "chart_column": state.read("length", "tokens", among=tuple(_COLUMNS)),
+        "chart_column": state.read("length", "tokens", among=tuple(COLUMNS)),
         "chart_by": state.read("split", "source", among=GROUPS),
         "sql": state.read("sql", SQL_EXAMPLES[0]),
     }
@@ -258,62 +260,6 @@ def _open_row(name: str) -> None:
 
 def _close_row() -> None:
     state.write(row=None)
-
-
-_COLUMNS = {
-    "tokens": "the whole row",
-    "tokens_question": "the question",
-    "tokens_thinking": "the thinking",
-    "tokens_answer": "the answer",
-}
-
-
-def _charts(browse: Browse, chosen: RowFilter, found: Composition) -> None:
-    if not found.rows:
-        st.info("No row passes this filter. Widen it in the sidebar.", icon=":material/inbox:")
-        return
-    left, middle, right = st.columns(3)
-    for place, name in ((left, "source"), (middle, "domain"), (right, "difficulty")):
-        with place:
-            st.subheader(f"By {name}", anchor=False)
-            records = [
-                {
-                    name: short_source_name(label) if name == "source" else label,
-                    "rows": rows,
-                    "share": rows / found.rows,
-                }
-                for label, rows in getattr(found, name).items()
-            ]
-            charts.show(charts.ranked_bars(records, label=name), records, name=f"rows-by-{name}")
-    st.subheader("Lengths", anchor=False)
-    length, split = st.columns(2)
-    column = length.selectbox(
-        "Tokens of", list(_COLUMNS), key="chart_column", format_func=_COLUMNS.__getitem__
-    )
-    by = split.selectbox(
-        "Split by", GROUPS, key="chart_by", format_func=lambda name: name or "nothing"
-    )
-    lengths = histogram(browse, chosen, column=column, by=by)
-    records = lengths.records()
-    for record in records:
-        record["group"] = short_source_name(str(record["group"]))
-    chart = charts.histogram(records, unit="tokens", colour="group" if by else None)
-    charts.show(chart, records, name="lengths")
-    st.dataframe(
-        [
-            {
-                by or "rows": short_source_name(group.name),
-                "rows": group.rows,
-                "mean": round(group.mean, 1),
-                **group.percentiles,
-                "tokens": group.total,
-            }
-            for group in lengths.groups
-        ],
-        hide_index=True,
-        width="stretch",
-    )
-    st.caption("Percentiles are exact, by nearest rank: each is the length of a real row.")
 
 
 def _sql(browse: Browse) -> None:

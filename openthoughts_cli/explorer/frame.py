@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from openthoughts_cli.errors import OtError
+from openthoughts_cli.explorer.public import without_folders
 from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.redaction import redact
 
@@ -28,7 +28,6 @@ PAGES: dict[str, tuple[str, str, bool]] = {
     "sweep": ("Sweep", ":material/leaderboard:", False),
 }
 """Of each page, by its file and address: its title, its icon, and whether a public host has it."""
-_FOLDERS = re.compile(r"(?<![\w:/])(?:~|/)(?:[^\s/'\"]+/)+")
 
 
 def page_path(name: str) -> str:
@@ -68,11 +67,11 @@ def errors_shown() -> Generator[None]:
 
 def show_error(error: OtError) -> None:
     """An error as text: nothing in it is Markdown; secrets, and on a public app paths, are taken out."""
-    public = Settings.from_environ().public
+    settings = Settings.from_environ()
 
     def clean(text: str) -> str:
         text = redact(text)
-        return _FOLDERS.sub("…/", text) if public else text
+        return without_folders(text, settings) if settings.public else text
 
     with st.container(border=True):
         st.markdown(":material/error: :red[**That did not work**]")

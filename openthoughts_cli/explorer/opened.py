@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -18,9 +17,10 @@ from openthoughts_cli.events import Event, Notice, StageDone, StageProgress, Sta
 from openthoughts_cli.explorer import library, state
 from openthoughts_cli.explorer.apart import run_apart
 from openthoughts_cli.explorer.frame import errors_shown, show_error
+from openthoughts_cli.explorer.public import name_shown
 from openthoughts_cli.explorer.settings import Settings
 
-__all__ = ["choose_data_set", "name_shown", "progress_of"]
+__all__ = ["choose_data_set", "progress_of"]
 
 
 @st.cache_data(ttl=20, show_spinner=False)
@@ -32,15 +32,6 @@ def _choices(settings: Settings) -> list[DataSet]:
     others = [*more, DataSet(SAMPLE_DATASET), DataSet(DEFAULT_DATASET, full=settings.full)]
     seen = {(each.dataset, each.tokenizer): each for each in [*others[::-1], first]}
     return [first, *(each for each in others if each is seen.get((each.dataset, each.tokenizer)))]
-
-
-def name_shown(name: str, *, public: bool) -> str:
-    """The name of a data set, a file or a model as it is shown; a public app shows no local path.
-
-    A pattern of files is a path that does not exist.
-    """
-    local = name.startswith(("/", "~", ".")) or Path(name).exists()
-    return Path(name).name if public and local else name
 
 
 def choose_data_set(settings: Settings) -> tuple[DataSet, Browse]:

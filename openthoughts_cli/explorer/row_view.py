@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
@@ -13,11 +12,12 @@ from openthoughts_cli.data.browse_rows import FullRow, Sibling, siblings_of
 from openthoughts_cli.errors import NotFoundError
 from openthoughts_cli.evals.final_answer import final_answer
 from openthoughts_cli.explorer.frame import show_error
-from openthoughts_cli.explorer.opened import name_shown
+from openthoughts_cli.explorer.public import name_shown
 from openthoughts_cli.explorer.settings import Settings
-from openthoughts_cli.explorer.text import cut_into_parts, one_line, to_markdown
+from openthoughts_cli.explorer.shown_text import show_text, show_trace
+from openthoughts_cli.explorer.text import one_line, to_markdown
 
-__all__ = ["show_row", "show_text"]
+__all__ = ["show_row"]
 
 _MODES = ("Rendered", "As it is")
 
@@ -128,47 +128,11 @@ def _answer(shown: Sibling, as_it_is: bool, key: str) -> None:
     with st.container(border=True):
         st.caption("Final answer" + ("" if shown.is_this or not shown.same_final else ", the same"))
         st.text(shown.final or "none", width="stretch")
-    ending = "closed" if row.closed else "never closed" if row.thinking else "none"
-    folded: Any = st.expander(
-        f"Thinking, {row.tokens_thinking:,} tokens, {ending}",
-        icon=":material/psychology:",
-        key=f"thinking-{key}-{row.row_id}",
-        on_change="rerun",
+    show_trace(
+        row.thinking,
+        row.answer,
+        closed=row.closed,
+        key=f"{key}-{row.row_id}",
+        as_it_is=as_it_is,
+        tokens=(row.tokens_thinking, row.tokens_answer),
     )
-    if folded.open:
-        with folded:
-            show_text(row.thinking, key=f"{key}-thinking-{row.row_id}", as_it_is=as_it_is)
-    st.markdown(f"**Answer**, {row.tokens_answer:,} tokens")
-    with st.container(border=True):
-        if row.answer.strip():
-            show_text(row.answer, key=f"{key}-answer-{row.row_id}", as_it_is=as_it_is)
-        else:
-            st.caption("Nothing follows the thinking.")
-
-
-def show_text(text: str, *, key: str, as_it_is: bool = False) -> None:
-    """Untrusted text: rendered without anything that fetches or runs, or character by character.
-
-    A long one is shown part by part, with the whole as a file.
-    """
-    parts = cut_into_parts(text)
-    number = 1
-    if len(parts) > 1:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            number = st.number_input(
-                f"Part of {len(parts):,}", 1, len(parts), key=f"part-{key}", width=140
-            )
-            st.download_button(
-                f"All of it, {len(text):,} characters",
-                text.encode("utf-8", "replace"),
-                file_name="text.txt",
-                mime="text/plain",
-                key=f"whole-{key}",
-                on_click="ignore",
-                icon=":material/download:",
-            )
-    part = parts[int(number) - 1]
-    if as_it_is:
-        st.code(part, language=None, wrap_lines=True)
-    else:
-        st.markdown(to_markdown(part), unsafe_allow_html=False, anchors=False)

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from openthoughts_cli.chat.renderer import Renderer, load_renderer
 from openthoughts_cli.config.choice import short_source_name
 from openthoughts_cli.data.funnel import STEPS
-from openthoughts_cli.data.inspect import mask_row
 from openthoughts_cli.data.subset import load_subset, subset_names
 from openthoughts_cli.data.subset_view import SubsetView, compare_subsets
 from openthoughts_cli.data.trace import split_trace
 from openthoughts_cli.explorer import charts, figures, state
+from openthoughts_cli.explorer.data_set_charts import COLUMNS
 from openthoughts_cli.explorer.frame import empty, errors_shown
-from openthoughts_cli.explorer.row_view import show_text
+from openthoughts_cli.explorer.loss_mask import show_mask
 from openthoughts_cli.explorer.settings import Settings
+from openthoughts_cli.explorer.shown_text import show_text, show_trace
 from openthoughts_cli.explorer.text import one_line, to_markdown
 
 __all__ = ["show"]
 
 _VIEWS = ("Overview", "Rows", "Split", "Loss mask", "Left out", "Compare")
-_COLUMNS = {
-    "tokens": "the whole row",
-    "tokens_question": "the question",
-    "tokens_thinking": "the thinking",
-    "tokens_answer": "the answer",
-}
 _PAGE_ROWS = 50
-_MOST_NAME_CHARS = 200  # hub ids are shorter, and no file system takes a part over 255
 
 
 def show() -> None:
@@ -67,7 +59,7 @@ def show() -> None:
             "Overview": _overview,
             "Rows": _rows,
             "Split": _split,
-            "Loss mask": _mask,
+            "Loss mask": show_mask,
             "Left out": _left_out,
         }.get(tab)
         if draw is not None:
@@ -145,7 +137,7 @@ def _overview(view: SubsetView) -> None:
             ]
             charts.show(charts.ranked_bars(found, label=kind), found, name=f"subset-by-{kind}")
     st.subheader("Lengths", anchor=False)
-    column = st.selectbox("Tokens of", list(_COLUMNS), format_func=_COLUMNS.__getitem__)
+    column = st.selectbox("Tokens of", list(COLUMNS), format_func=COLUMNS.__getitem__)
     bars = [
         {**bar._asdict(), "range": f"{bar.low:,} to {bar.high - 1:,}"} for bar in view.bars(column)
     ]
@@ -192,18 +184,14 @@ def _rows(view: SubsetView) -> None:
     st.markdown(f"**Question**, {row.tokens_question:,} tokens")
     with st.container(border=True):
         show_text(row.question, key=f"subset-question-{row.row_id}", as_it_is=as_it_is)
-    folded: Any = st.expander(
-        f"Thinking, {row.tokens_thinking:,} tokens",
-        icon=":material/psychology:",
-        key=f"subset-thinking-{row.row_id}",
-        on_change="rerun",
+    show_trace(
+        trace.thinking,
+        trace.answer,
+        closed=trace.closed,
+        key=f"subset-{row.row_id}",
+        as_it_is=as_it_is,
+        tokens=(row.tokens_thinking, row.tokens_answer),
     )
-    if folded.open:
-        with folded:
-            show_text(trace.thinking, key=f"subset-thought-{row.row_id}", as_it_is=as_it_is)
-    st.markdown(f"**Answer**, {row.tokens_answer:,} tokens")
-    with st.container(border=True):
-        show_text(trace.answer, key=f"subset-answer-{row.row_id}", as_it_is=as_it_is)
 
 
 def _split(view: SubsetView) -> None:
@@ -220,56 +208,6 @@ def _split(view: SubsetView) -> None:
     st.caption(
         "As `ot train` divides it: all rows of a question are on one side. These are its defaults."
     )
-
-
-@st.cache_resource(max_entries=3, show_spinner="Loading the tokenizer …")
-def _renderer(model: str) -> Renderer:
-    return load_renderer(model)
-
-
-def _mask(view: SubsetView) -> None:
-    model = st.text_input(
-        "Model",
-        value=str(view.subset.metadata["tokenizer"]["model"]),
-        key="mask_model",
-        help="A model id, smollm2-135m, or the folder whose tokens the subset counts.",
-    ).strip()
-    known = str(view.subset.metadata["tokenizer"]["model"])
-    if model != known and _is_folder(model):
-        st.warning(
-            "A folder is read only where the subset names it itself.", icon=":material/lock:"
-        )
-        return
-    number = int(st.number_input(f"Row of {len(view):,}", 0, len(view) - 1, key="mask_row"))
-    masked = mask_row(view.row(number), number, _renderer(model))
-    st.markdown(
-        f"{masked.prompt_tokens:,} tokens of prompt without loss, "
-        f"**{masked.loss_tokens:,} tokens carry loss**"
-    )
-    runs = "".join(
-        f'<span style="background:{_LOSS if loss else _NO_LOSS};border-radius:3px">'
-        f"{html.escape(text)}</span>"
-        for text, loss in masked.pieces
-    )
-    # Every character of the row is escaped; the only elements are these spans.
-    st.html(
-        f'<p><span style="background:{_NO_LOSS};padding:2px 8px">prompt, no loss</span> '
-        f'<span style="background:{_LOSS};padding:2px 8px">carries loss</span></p>'
-        f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:0.85rem;'
-        f'max-height:60vh;overflow:auto">{runs}</pre>'
-    )
-
-
-def _is_folder(model: str) -> bool:
-    """Whether a name leads to a folder of this machine; a hub id and an alias do not."""
-    if model.startswith("~") or len(model) > _MOST_NAME_CHARS:
-        return True
-    place = Path(model)
-    return place.is_absolute() or ".." in place.parts or place.exists()
-
-
-_LOSS = "rgba(46,160,67,0.30)"
-_NO_LOSS = "rgba(128,128,128,0.25)"
 
 
 def _left_out(view: SubsetView) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from openthoughts_cli.evals.final_answer import final_answer
+from openthoughts_cli.explorer.loss_mask import between
 from openthoughts_cli.explorer.spans import spans
 from openthoughts_cli.explorer.text import cut_into_parts, one_line, pieces, to_markdown
 
@@ -169,3 +170,12 @@ def test_code_and_latex_stand_in_order_and_none_in_another(text: str) -> None:
 )
 def test_where_code_and_latex_stand(text: str, found: list[tuple[str, str]]) -> None:
     assert [(each.kind, each.inside) for each in spans(text)] == found
+
+
+@given(st.lists(st.text(max_size=9), max_size=9), st.integers(1, 12))
+def test_coloured_pieces_are_cut_into_parts_that_lose_nothing(texts: list[str], size: int) -> None:
+    pieces = [(text, index % 2 == 0) for index, text in enumerate(texts)]
+    whole = [(char, loss) for text, loss in pieces for char in text]
+    parts = [list(between(pieces, at, at + size)) for at in range(0, len(whole), size)]
+    assert [(c, loss) for part in parts for text, loss in part for c in text] == whole
+    assert all(sum(len(text) for text, _ in part) <= size for part in parts)
