@@ -130,7 +130,7 @@ def show_sweep(
         UsageError: two forms at once.
     """
     if sum((console.as_json, csv, md)) > 1:
-        raise UsageError("--json, --csv and --md exclude each other", hint="give one of them")
+        raise UsageError("--json, --csv and --md cannot be given together", hint="give one of them")
     from openthoughts_cli.cli.render import leaderboard as render
 
     _, board = ranked(name, metric=metric, at=at, baseline=baseline)

@@ -123,7 +123,7 @@ def drop(
     if not chosen:
         known = ", ".join(f"{index.dataset} ({index.tokenizer})" for index in stored) or "none"
         raise NotFoundError(
-            f"no index is stored of that; stored: {known}", hint="`ot index status` lists them"
+            f"no such index is stored; stored: {known}", hint="`ot index status` lists them"
         )
     parts = sum(len(index.parts) for index in chosen)
     size = sum(index.num_bytes for index in chosen)

@@ -121,7 +121,7 @@ def _attach(console: Console, name: str, others: Mapping[str, Any]) -> None:
     if others:
         raise UsageError(
             f"--attach watches a run and starts none, so {', '.join(others)} cannot be given",
-            hint="leave them away",
+            hint="leave them out",
         )
     run = find_run(name)
     foot = "Ctrl-C leaves; the run goes on"
@@ -139,7 +139,7 @@ def _refuse_config_with_resume() -> None:
 
     raise UsageError(
         "--resume goes on with the run's own config, so --config cannot be given with it",
-        hint="leave it away; what may change between attempts can be given by options and --set",
+        hint="leave it out; what may change between attempts can be given by options and --set",
     )
 
 

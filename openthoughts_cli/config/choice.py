@@ -51,7 +51,7 @@ def parse_levels(items: tuple[str, ...]) -> Levels:
             continue
         match = _LEVEL.fullmatch(item)
         if match is None:
-            raise ValueError(f"{item!r} is no level: write 8, a range such as 7..9, or none")
+            raise ValueError(f"{item!r} is not a level: write 8, a range such as 7..9, or none")
         low = int(match["low"])
         high = int(match["high"] or low)
         if low > high:
@@ -74,7 +74,7 @@ def parse_mix(value: Any) -> Any:
             name, equals, share = item.strip().partition("=")
             if not (name and equals) or not _is_number(share):
                 raise ValueError(
-                    f"{item.strip()!r} is no part of a mixture: write SOURCE=SHARE, such as "
+                    f"{item.strip()!r} is not a part of a mixture: write SOURCE=SHARE, such as "
                     "openmath=0.5,physics=0.5, or topN with a ranking"
                 )
             if name in shares:

@@ -103,7 +103,7 @@ def parse_value(text: str) -> Any:
 def _decode(data: bytes, name: str) -> str:
     if len(data) > _MOST_BYTES:
         raise ConfigError(
-            f"{name} is larger than {_MOST_BYTES // 1024:,} KiB, which no config is",
+            f"{name} is larger than {_MOST_BYTES // 1024:,} KiB, which is too large for a config",
             hint="give the config, not the data",
         )
     try:

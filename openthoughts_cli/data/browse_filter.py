@@ -50,7 +50,7 @@ def parse_span(text: str) -> Span:
     match = _SPAN.fullmatch(text.replace(",", "").replace("_", "").strip())
     if match is None or (match["low"] and match["high"] and not match["to"]):
         raise ConfigError(
-            f"{text[:40]!r} is no range of numbers", hint="write 100..8192, 100.. or ..8192"
+            f"{text[:40]!r} is not a range of numbers", hint="write 100..8192, 100.. or ..8192"
         )
     low, high = (int(match[name]) if match[name] else None for name in ("low", "high"))
     if not match["to"]:

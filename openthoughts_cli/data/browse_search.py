@@ -98,7 +98,7 @@ class Questions:
             return self.texts.str.contains(pattern, strict=True).to_numpy()
         except pl.exceptions.PolarsError as error:
             raise ConfigError(
-                f"{pattern!r} is no regular expression: {_reason(error)}",
+                f"{pattern!r} is not a regular expression: {_reason(error)}",
                 hint="a backslash before a character such as ( or + takes its meaning away; "
                 "look-ahead and back references do not exist here",
             ) from None

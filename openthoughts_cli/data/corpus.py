@@ -299,7 +299,7 @@ def open_corpus(
         return Corpus(dataset, "files", parts, bad_files=bad)
     if not _HUB_ID.fullmatch(dataset):
         raise NotFoundError(
-            f"{dataset} is no file, folder or glob that exists here",
+            f"{dataset} is not a file, folder or glob that exists here",
             hint="give a parquet file, a folder of them, a hub id such as "
             "open-thoughts/OpenThoughts3-1.2M, or `sample`",
         )

@@ -45,7 +45,7 @@ def read_ranking(path: Path) -> list[str]:
         names = _names(value)
     except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise ConfigError(
-            f"{path} is no ranking: {' '.join(str(error).split())[:160]}", hint=f"write {_FORMS}"
+            f"{path} is not a ranking: {' '.join(str(error).split())[:160]}", hint=f"write {_FORMS}"
         ) from error
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -255,7 +255,7 @@ def _what_is_there(place: Path) -> Subset | None:
         return _load(place)
     if place.exists() and not (place.is_dir() and not any(place.iterdir())):
         raise ConflictError(
-            f"{place} exists and is no subset", hint="give another --name or --output-dir"
+            f"{place} exists and is not a subset", hint="give another --name or --output-dir"
         )
     if place.exists():
         place.rmdir()

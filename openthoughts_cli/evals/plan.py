@@ -188,7 +188,7 @@ def plan_evaluation(
         if price is None and config.max_usd is not None:
             raise UsageError(
                 f"max_usd cannot be kept: no price is known for {config.model}",
-                hint="leave max_usd away and confirm with --yes",
+                hint="leave max_usd out and confirm with --yes",
             )
     return EvalPlan(
         model=str(config.model),

@@ -76,7 +76,7 @@ def _is_free(address: str, port: int) -> bool:
         except (socket.gaierror, OSError) as error:
             if isinstance(error, socket.gaierror) or error.errno in _NOT_OURS:
                 raise UsageError(
-                    f"{address} is no address of this machine",
+                    f"{address} is not an address of this machine",
                     hint="leave out --address for 127.0.0.1, or give 0.0.0.0 for all of them",
                 ) from error
             return False

@@ -187,7 +187,7 @@ def _kept(place: Path, identity: Mapping[str, Any], force: bool) -> dict[str, An
     record = read_export(place)
     if record is None:
         raise ConflictError(
-            f"{place} is there and is no export of ot; it is left alone",
+            f"{place} exists and is not an export of ot, so it is left alone",
             hint="give another folder with --to",
         )
     if force:

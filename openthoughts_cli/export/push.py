@@ -75,7 +75,7 @@ def push_weights(
         folder = export_weights(name, checkpoint=checkpoint, merged=merged, listener=listener).path
     elif merged or checkpoint:
         raise UsageError(
-            f"{name} is an export already: --merged and --checkpoint have no say",
+            f"{name} is an export already, so --merged and --checkpoint cannot be given",
             hint="give the run instead",
         )
     return push_export(folder, repo, public=public, force=force, listener=listener)
@@ -133,7 +133,7 @@ def push_export(
     """
     record = read_export(folder)
     if record is None:
-        raise NotFoundError(f"{folder} is no export", hint="ot runs export makes one")
+        raise NotFoundError(f"{folder} is not an export", hint="`ot runs export` makes one")
     check_export(folder, record)
     contents = _contents(folder, record)
     identity = record["identity"]
@@ -199,7 +199,8 @@ def _replaced(there: hub.Repository, identity: Mapping[str, Any], force: bool) -
         files = set(theirs["files"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{EXPORT_FILE} of {there.name} is damaged", hint="mend it there"
+            f"{EXPORT_FILE} of {there.name} is damaged",
+            hint="correct it on the hub, or give another repository",
         ) from error
     if differing and not force:
         raise ConflictError(

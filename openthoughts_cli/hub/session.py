@@ -46,7 +46,7 @@ def refuse_offline(what: str) -> None:
     """
     if is_offline():
         raise NetworkError(
-            f"{what} is not in the cache, and HF_HUB_OFFLINE (--offline) forbids to fetch it",
+            f"{what} is not in the cache, and HF_HUB_OFFLINE (--offline) forbids fetching it",
             hint="leave it out where there is a network",
         )
 

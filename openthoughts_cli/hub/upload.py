@@ -129,7 +129,7 @@ def check_writer(repo: str) -> None:
 
     refuse_offline(f"a push to {repo}")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise UsageError(f"{repo!r} is no repository", hint="give it as owner/name")
+        raise UsageError(f"{repo!r} is not the name of a repository", hint="give it as owner/name")
     try:
         validate_repo_id(repo)
     except HFValidationError as error:

@@ -75,7 +75,7 @@ def clean_text(text: str, key: str, where: str) -> str:
         raise SchemaError(
             f"{where}: {key!r} holds the control character U+{ord(bad[0]):04X} "
             f"at position {bad.start()}",
-            hint="mend the file: a lost backslash or a wrong encoding is the usual cause",
+            hint="correct the file: a lost backslash or a wrong encoding is the usual cause",
         )
     return text
 

@@ -76,7 +76,7 @@ def parse_metric(text: str) -> Metric:
     """Read `eval/nll/mean`, `aime25/pass@7`, or a benchmark alone (mean@1; of nll: mean).
 
     Raises:
-        UsageError: it is no metric that can rank.
+        UsageError: it is not a metric that can rank.
     """
     parts = text.strip().removeprefix("eval/").split("/")
     benchmark = parts[0]
@@ -90,7 +90,7 @@ def parse_metric(text: str) -> Metric:
     else:
         known = name == "truncated"
     if not benchmark or not known:
-        raise UsageError(f"{text!r} is no metric that can rank a sweep", hint=_FORMS)
+        raise UsageError(f"{text!r} is not a metric that can rank a sweep", hint=_FORMS)
     return Metric(benchmark, "mean@1" if name == "pass@1" else name)
 
 

@@ -226,7 +226,7 @@ class TrainingLoop:
         if not math.isfinite(mean_nll):
             # Not recorded, and so neither is a checkpoint behind it: see `progress`.
             raise EngineError(
-                f"the loss of step {queued.step} is {mean_nll}: its weights are of no more use",
+                f"the loss of step {queued.step} is {mean_nll}: its weights can no longer be used",
                 hint="start a new run with a lower learning_rate, or with grad_clip_norm; the "
                 "checkpoints up to here are kept",
             )

@@ -70,7 +70,7 @@ async def plan_run(
     if engine.costs_money and config.max_usd is not None and price is None:
         raise UsageError(
             f"max_usd cannot be kept: no price is known for {model.name}",
-            hint="leave max_usd away and confirm with --yes, or choose a model with a price",
+            hint="leave max_usd out and confirm with --yes, or choose a model with a price",
         )
     past = surroundings.past(model.name, engine.kind)
     speed = None
@@ -105,7 +105,7 @@ def _available(
         first = problems[0].error
         raise type(first)(
             f"{len(problems)} of the run's benchmarks cannot run here: {reasons}",
-            hint="mend that, name other benchmarks under evals:, or leave these out with "
+            hint="fix that, name other benchmarks under evals:, or leave these out with "
             "--skip-unavailable",
         )
     listener(Notice(f"benchmarks left out: {reasons}", "warning"))

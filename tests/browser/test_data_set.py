@@ -108,7 +108,7 @@ def test_broken_latex_is_shown_and_breaks_nothing(app: App, look: Opens) -> None
     [
         ("view=SQL&sql=DROP%20TABLE%20rows", "only SELECT is allowed"),
         ("view=SQL&sql=SELECT%20nope%20FROM%20rows", "nope"),
-        ("find=(&by=regex", "is no regular expression"),
+        ("find=(&by=regex", "is not a regular expression"),
         ("tokens=9..1", "no number is from 9 to 1"),
     ],
 )

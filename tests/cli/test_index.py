@@ -113,7 +113,7 @@ def test_removed_rows_are_listed_with_the_reason(ot: Ot, base: list[Any], tmp_pa
     [
         (["--limit", 5, "--questions", 5], 2, "limit counts rows and questions counts questions"),
         (["--difficulty", "9..7"], 2, "write the lower one first, 7..9"),
-        (["--difficulty", "hard"], 2, "'hard' is no level"),
+        (["--difficulty", "hard"], 2, "'hard' is not a level"),
         (["--mix", "top2"], 2, "needs a ranking"),
         (["--ranking", "none.json"], 2, "a ranking alone chooses nothing"),
         (["--mix", "openmath"], 2, "write SOURCE=SHARE"),

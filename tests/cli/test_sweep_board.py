@@ -78,7 +78,7 @@ def test_another_metric_and_another_baseline(ot: Ot, sweep: FinishedSweep) -> No
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("rates", "--json", "--csv"), "exclude each other"),
+        (("rates", "--json", "--csv"), "cannot be given together"),
         (("rates", "--at", "first"), "neither final nor best"),
         (("rates", "--metric", "x"), "no cell of the sweep was measured by eval/x/mean@1"),
         (("rates", "--baseline", "x"), "no recipe 'x'"),

@@ -155,7 +155,7 @@ def test_a_directory_that_is_no_subset_is_never_replaced(make: Make, tmp_path: P
     mine.parent.mkdir(parents=True)
     mine.write_text("years of work")
     for force in (False, True):
-        with pytest.raises(ConflictError, match="is no subset"):
+        with pytest.raises(ConflictError, match="is not a subset"):
             build_subset(make(), force=force)
     assert mine.read_text() == "years of work"
 

@@ -272,7 +272,7 @@ def test_a_regular_expression_is_one_or_says_why_not() -> None:
     questions = _questions("case 12", "case x")
     assert questions.find(Search("regex", r"case \d+$")).tolist() == [True, False]
     for wrong in ("(", "[a", "a{2,1}", "(?=a)", "*"):
-        with pytest.raises(ConfigError, match="is no regular expression"):
+        with pytest.raises(ConfigError, match="is not a regular expression"):
             questions.find(Search("regex", wrong))
     with pytest.raises(ConfigError, match="at most"):
         questions.find(Search("regex", "a" * 2_000))

@@ -95,9 +95,9 @@ def test_any_depth_is_one_jump_away(opens: Opens) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ({"find": "(", "by": "regex"}, "is no regular expression"),
+        ({"find": "(", "by": "regex"}, "is not a regular expression"),
         ({"tokens": "9..1"}, "no number is from 9 to 1"),
-        ({"tokens": "many"}, "is no range of numbers"),
+        ({"tokens": "many"}, "is not a range of numbers"),
         ({"view": "SQL", "sql": "DROP TABLE rows"}, "only SELECT is allowed"),
         ({"view": "SQL", "sql": "SELECT nope FROM rows"}, "nope"),
         ({"view": "SQL", "sql": "SELECT * FROM read_csv('/etc/passwd')"}, "may not read files"),

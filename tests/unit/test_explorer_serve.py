@@ -25,7 +25,7 @@ def test_a_port_in_use_is_said_and_without_one_another_is_taken() -> None:
 
 
 def test_an_address_of_another_machine_is_said() -> None:
-    with pytest.raises(UsageError, match="is no address of this machine"):
+    with pytest.raises(UsageError, match="is not an address of this machine"):
         choose_port("192.0.2.1", 8599)
 
 

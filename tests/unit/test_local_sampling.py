@@ -210,7 +210,7 @@ def test_requests_that_cannot_be_are_refused(model: str, tmp_path: Path) -> None
         with pytest.raises(EngineError, match="at least one token"):
             await sampler.sample([], good)
         for bad in ({"max_tokens": 0}, {"n": 0}, {"temperature": -1.0}, {"top_p": 0.0}):
-            with pytest.raises(EngineError, match="settings cannot be"):
+            with pytest.raises(EngineError, match="settings are not possible"):
                 await sampler.sample([5], make_params(**bad))
 
     with_engine(tmp_path, scenario)

@@ -228,7 +228,7 @@ def _ask_hub(model: str) -> None:
 
     if hub.is_offline():
         raise ModelError(
-            f"the model {model} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it",
+            f"the model {model} is not in the cache, and HF_HUB_OFFLINE forbids fetching it",
             hint=f"unset HF_HUB_OFFLINE, give a local folder, or use {SMOLLM2_ALIAS}",
         )
     _probe(model)

@@ -126,7 +126,7 @@ class LocalSampler:
         )
         if not good:
             raise EngineError(
-                f"these sampling settings cannot be: {params}",
+                f"these sampling settings are not possible: {params}",
                 hint="max_tokens and n >= 1, temperature >= 0, 0 < top_p <= 1, top_k >= 0",
             )
 

@@ -168,7 +168,7 @@ def _check_files(path: str, folder: Path) -> None:
         problem = str(error)
     if problem:
         raise IntegrityError(
-            f"what came for {path} is no adapter: {problem}",
+            f"what came for {path} is not an adapter: {problem}",
             hint="run the same command again; nothing of it was kept",
         )
 
