@@ -55,7 +55,9 @@ def parse_levels(items: tuple[str, ...]) -> Levels:
         low = int(match["low"])
         high = int(match["high"] or low)
         if low > high:
-            raise ValueError(f"no level is in {item}: write the lower one first, {high}..{low}")
+            raise ValueError(
+                f"the range {item} holds no level: write the lower one first, {high}..{low}"
+            )
         ranges.append((low, high))
     return Levels(tuple(sorted(ranges)), "none" in items)
 

@@ -57,7 +57,8 @@ def parse_span(text: str) -> Span:
         high = low
     if low is not None and high is not None and low > high:
         raise ConfigError(
-            f"no number is from {low:,} to {high:,}", hint=f"the lower one first: {high}..{low}"
+            f"the range {low:,}..{high:,} holds no number",
+            hint=f"write the lower one first: {high}..{low}",
         )
     return Span(low, high)
 

@@ -50,7 +50,7 @@ def resolve_config(
     elif config.checkpoint is not None and model is None:
         targets_of(None, config.checkpoint)  # refuses what is no path
         raise UsageError(
-            f"whose weights {config.checkpoint} were trained from is not known",
+            f"it is not known from which model {config.checkpoint} was trained",
             hint="name the base model with --model, or the run with --run",
         )
     if not benchmarks:

@@ -43,8 +43,9 @@ def select_benchmarks(config: EvalConfig, names: Sequence[str], changes: Changes
     for option, files in (("--data", changes.data), ("--prompt", changes.prompt)):
         for name in files.keys() - set(chosen):
             raise UsageError(
-                f"{option} {name}=... is for a benchmark that is not run",
-                hint=f"add -b {name}" + (f"; run are: {', '.join(chosen)}" if chosen else ""),
+                f"{option} {name}=... is for a benchmark that does not run",
+                hint=f"add -b {name}"
+                + (f"; those that run: {', '.join(chosen)}" if chosen else ""),
             )
     return config.model_copy(
         update={"benchmarks": {name: _changed(config, name, changes) for name in chosen}}

@@ -41,7 +41,7 @@ def targets_of(run: RunDirectory | None, checkpoint: str | None) -> tuple[Target
         if "://" in checkpoint or Path(checkpoint).is_dir():
             return (Target(checkpoint, 0, checkpoint),)
         raise UsageError(
-            f"the checkpoint {checkpoint!r} is of no run",
+            f"the checkpoint {checkpoint!r} belongs to no run that is named",
             hint="name the run with --run, or give the path of saved weights",
         )
     usable = [entry for entry in run.checkpoints() if entry.sampler_path is not None]

@@ -130,7 +130,7 @@ def test_saved_weights_are_named_by_their_path_where_no_run_is(tmp_path: Path):
     assert targets_of(None, None) == (Target("base", 0, None),)
     for path in ("tinker://run-1/sampler_weights/final", str(tmp_path)):
         assert targets_of(None, path) == (Target(path, 0, path),)
-    with pytest.raises(UsageError, match="'final' is of no run"):
+    with pytest.raises(UsageError, match="'final' belongs to no run"):
         targets_of(None, "final")
 
 
