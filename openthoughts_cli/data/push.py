@@ -31,6 +31,7 @@ from openthoughts_cli.data.card_header import (
 from openthoughts_cli.data.subset import Subset
 from openthoughts_cli.errors import ConflictError, DataError
 from openthoughts_cli.events import Listener, StageDone, StageStarted, silent
+from openthoughts_cli.leftovers import sweep_scratch
 
 __all__ = ["Pushed", "push_subset"]
 
@@ -112,7 +113,7 @@ def _already(there: hub.Repository, subset: Subset, force: bool) -> Pushed | Non
 
 
 def _send(there: hub.Repository, subset: Subset, listener: Listener) -> Pushed:
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(prefix=_scratch_name()) as scratch:
         contents = _contents(subset, Path(scratch))
         contents["README.md"] = _readme(subset, there).encode()
         stage, size = "uploading", sum(map(hub.content_size, contents.values()))
@@ -127,6 +128,11 @@ def _send(there: hub.Repository, subset: Subset, listener: Listener) -> Pushed:
         listener(StageDone(stage, f"{len(contents)} files, {size / 1e6:,.1f} MB"))
     held = now.held
     return _pushed(now, subset.name, {path: held[path] for path in sorted(contents)})
+
+
+def _scratch_name() -> str:
+    """Rows lie there while they are uploaded; those of a push that was killed are removed."""
+    return sweep_scratch(Path(tempfile.gettempdir()), "ot-push-")
 
 
 def _pushed(
@@ -191,7 +197,7 @@ def _readme(subset: Subset, there: hub.Repository) -> str:
         theirs, body = split_header(text)
     except ValueError as error:
         raise DataError(
-            f"README.md of {repo} cannot be kept as it is: {error}", hint="mend it on the hub"
+            f"README.md of {repo} cannot be kept as it is: {error}", hint="correct it on the hub"
         ) from error
     name, record = subset.name, _for_others(subset.metadata)
     entry = data_config(name, f"{name}/{_ROWS}")

@@ -24,6 +24,7 @@ from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import Subset, load_subset
 from openthoughts_cli.errors import OtError
 from openthoughts_cli.events import CheckpointSaved, EvalDone, Event, RunStarted
+from openthoughts_cli.leftovers import sweep_scratch
 from openthoughts_cli.sweeps.launch import CellOutcome
 from openthoughts_cli.sweeps.parcel import Snapshots, unpack
 from openthoughts_cli.sweeps.wire import encode_event
@@ -58,7 +59,8 @@ def work(parcel: Parcel, stopped: Callable[[], bool]) -> Iterator[dict[str, Any]
     Args:
         stopped: asked about once a second; true ends the run at its next safe point.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="ot-cell-")).resolve()
+    prefix = sweep_scratch(Path(tempfile.gettempdir()), "ot-cell-")
+    scratch = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
     before = dict(os.environ)
     try:
         yield {"host": socket.gethostname(), "pid": os.getpid(), "scratch": str(scratch)}

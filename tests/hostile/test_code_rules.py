@@ -57,6 +57,7 @@ RUNS_CODE = {
 WRITERS = {
     # module: how it writes, and why not through store.py
     "store.py": {"open", "os.open", "mkstemp", "mkdtemp", "fdopen", "replace"},
+    "leftovers.py": {"replace"},  # puts back what a killed process had moved away
     "cli/boundary.py": {"open", "os.open"},  # /dev/null in the place of a closed stream
     "cli/console.py": {"os.open"},  # /dev/null in the place of a closed stderr
     # Inside a directory of `directory_aside`, which flushes and renames all of it:

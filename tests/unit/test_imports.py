@@ -17,6 +17,7 @@ ORDER = (
         "errors",
         "events",
         "store",
+        "leftovers",
         "places",
         "digests",
         "redaction",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openthoughts_cli.errors import DataError, StorageError
+from openthoughts_cli.leftovers import sweep, sweep_scratch
 from openthoughts_cli.store import (
     append_line,
     as_storage_errors,
@@ -100,26 +102,116 @@ def test_a_file_in_the_place_of_a_directory_is_told(tmp_path: Path) -> None:
         append_line(tmp_path / "file" / "log.jsonl", json.loads("{}"))
 
 
-def test_what_a_killed_process_left_is_swept_and_that_of_a_living_one_kept(tmp_path: Path) -> None:
-    left = """
+LEAVING = """
 import os, signal, sys
 from pathlib import Path
-from openthoughts_cli.store import directory_aside
-with directory_aside(Path(sys.argv[1])) as aside:
-    (aside / "half").write_text("half")
-    os.kill(os.getpid(), signal.SIGKILL)
+from openthoughts_cli import store
+root, how = Path(sys.argv[1]), sys.argv[2]
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+if how == "directory":
+    with store.directory_aside(root / "it") as aside:
+        (aside / "half").write_text("half")
+        die()
+elif how == "file":
+    store.put_in_place = die
+    store.write_whole(root / "it", "whole")
+else:  # between the two steps of a replacement where the system knows no exchange
+    with store.directory_aside(root / "it") as aside:
+        (aside / "whole").write_text("old")
+    store._exchange = lambda *_: False
+    with store.directory_aside(root / "it", replace=True) as aside:
+        replace = Path.replace
+        Path.replace = lambda one, other: replace(one, other) if other.name == "it" and one.name == "it" or other.parent != root else die()
+        (aside / "whole").write_text("new")
 """
-    place = tmp_path / "it"
-    subprocess.run([sys.executable, "-c", left, str(place)], check=False)
-    (partial,) = tmp_path.iterdir()
-    assert (partial / "half").exists()
-    with directory_aside(tmp_path / "other"):
-        assert partial.exists()  # of another place
-    with pytest.raises(StorageError), directory_aside(place), directory_aside(place):
-        assert not partial.exists()
-        assert len(list(tmp_path.glob(".it.partial-*"))) == 2  # both of this living process
-        place.mkdir()
-        (place / "x").touch()
+
+
+def left_by_a_kill(root: Path, how: str) -> list[Path]:
+    root.mkdir()
+    command = [sys.executable, "-c", LEAVING, str(root), how]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    return list(root.iterdir())
+
+
+@pytest.mark.parametrize("how", ["directory", "file"])
+def test_what_a_killed_process_left_goes_with_the_next_write_there(
+    tmp_path: Path, how: str
+) -> None:
+    for number, write in enumerate((write_whole, _write_directory)):
+        root = tmp_path / str(number)
+        [left] = left_by_a_kill(root, how)
+        assert left.name.startswith(".it.partial-")
+        write(root / "other", "x")
+        assert [path.name for path in root.iterdir()] == ["other"]
+
+
+def _write_directory(place: Path, text: str) -> None:
+    with directory_aside(place) as aside:
+        (aside / "file").write_text(text)
+
+
+def test_what_a_living_process_or_another_machine_is_writing_stays(tmp_path: Path) -> None:
+    [left] = left_by_a_kill(tmp_path / "home", "directory")
+    here, _, number = left.name.removeprefix(".it.partial-").partition("-")
+    dead = number.partition("-")[0]
+    others = [
+        left.with_name(f".it.partial-{here}-{os.getppid()}-abc"),
+        left.with_name(f".it.partial-{here}-1-abc"),  # of another user, for most
+        left.with_name(f".it.partial-elsewhere-{dead}-abc"),
+        left.with_name(".it.partial-abc"),
+        left.with_name("it.partial"),
+    ]
+    for other in others:
+        other.mkdir()
+    with pytest.raises(StorageError), directory_aside(left.with_name("it")) as mine:
+        assert not left.exists()
+        write_whole(left.with_name("small"), "x")
+        sweep(tmp_path / "home")
+        assert mine.exists()
+        assert all(other.exists() for other in others)
+        left.with_name("it").mkdir()
+    with directory_aside(left.with_name("fine")):
+        assert all(other.exists() for other in others)
+
+
+def test_small_files_look_for_leftovers_once_in_a_directory(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    write_whole(home / "a", "x")
+    (home / ".it.partial-x").mkdir()
+    [left] = left_by_a_kill(tmp_path / "elsewhere", "file")
+    left = left.replace(home / left.name)
+    write_whole(home / "a", "y")
+    assert left.exists()
+    _write_directory(home / "b", "x")
+    assert not left.exists()
+
+
+def test_a_directory_that_was_moved_away_and_not_replaced_is_put_back(tmp_path: Path) -> None:
+    left = left_by_a_kill(tmp_path / "home", "replacement")
+    assert sorted(path.name.split("-")[0] for path in left) == [".it.old", ".it.partial"]
+    write_whole(tmp_path / "home" / "other", "x")
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["it", "other"]
+    assert (tmp_path / "home" / "it" / "whole").read_text() == "old"
+
+
+def test_a_long_name_leaves_room_for_what_is_put_behind_it(tmp_path: Path) -> None:
+    for name in ("n" * 240, "\u00e9" * 120):
+        write_whole(tmp_path / name, "x")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_temporary_directories_of_the_dead_are_swept(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    own = sweep_scratch(tmp_path, "ot-cell-")
+    assert own.endswith(f"-{os.getpid()}-")
+    dead = tmp_path / own.replace(f"-{os.getpid()}-", f"-{child.pid}-abc")
+    living, foreign = tmp_path / f"{own}abc", tmp_path / "ot-cell-abc"
+    for place in (dead, living, foreign):
+        (place / "deep").mkdir(parents=True)
+    sweep_scratch(tmp_path, "ot-cell-")
+    assert [place.exists() for place in (dead, living, foreign)] == [False, True, True]
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
