@@ -141,14 +141,16 @@ def _single_step(
     draw: _Draw, draws: int, error: FloatArray, observed: FloatArray, count: int
 ) -> FloatArray:
     """p-values of the pairs, each against the largest of all: never smaller, and much faster."""
-    moved = draw(draws)
+    moved = np.ascontiguousarray(draw(draws).T)
+    per_error = _studentised(np.ones_like(error), error).astype(np.float32)
     largest = np.zeros(draws, dtype=np.float32)
     done = 0
     for i in range(count - 1):
-        errors = error[done : done + count - 1 - i].astype(np.float32)
-        done += len(errors)
-        chance = _studentised(moved[:, i + 1 :] - moved[:, i : i + 1], errors[None, :])
-        np.maximum(largest, chance.max(axis=1), out=largest)
+        pairs = count - 1 - i
+        chance = np.abs(moved[i + 1 :] - moved[i])
+        chance *= per_error[done : done + pairs, None]
+        np.maximum(largest, chance.max(axis=0), out=largest)
+        done += pairs
     below = np.searchsorted(np.sort(largest), _just_below(observed), side="left")
     return (draws - below + 1) / (draws + 1)
 

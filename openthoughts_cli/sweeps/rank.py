@@ -145,7 +145,8 @@ def _ranked(
 
 def _pairs(recipes: Sequence[str], order: Sequence[int], test: MaxTest) -> Pairs:
     def ordered(values: FloatArray) -> tuple[tuple[float, ...], ...]:
-        return tuple(tuple(float(values[i, j]) for j in order) for i in order)
+        rows: list[list[float]] = values[np.ix_(order, order)].tolist()
+        return tuple(map(tuple, rows))
 
     return Pairs(tuple(recipes), ordered(test.difference), ordered(test.p_value))
 
