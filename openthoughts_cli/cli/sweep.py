@@ -161,7 +161,7 @@ def _attach(console: Console, grid: Path, others: Mapping[str, Any]) -> None:
     if others:
         raise UsageError(
             f"--attach watches a sweep and starts none, so {', '.join(others)} cannot be given",
-            hint="leave them away",
+            hint="leave them out",
         )
     sweep = load_sweep(_name_in(grid))
     state = Board(
@@ -208,7 +208,8 @@ def _report(console: Console, result: SweepResult) -> None:
 
 
 def _raise_unless_done(result: SweepResult) -> None:
-    total, failed = len(result.plan.cells), len(result.failures)
+    total, failed, stopped = len(result.plan.cells), len(result.failures), len(result.stopped)
+    left = f"{failed} failed" + (f", {stopped} stopped" if stopped else "")
     again = "the same command goes on with them"
     if result.status == "interrupted":
         raise InterruptedByUser(
@@ -220,9 +221,11 @@ def _raise_unless_done(result: SweepResult) -> None:
             f"the sweep's limit is reached: {result.done} of {total} cells done",
             hint="the others stopped at checkpoints; go on with a higher --max-usd",
         )
+    if stopped:
+        again = "fix the cause; the same command goes on with those that stopped"
     if failed:
-        again = "mend the cause, and try them again with --retry-failed"
+        again = "fix the cause, and try them again with --retry-failed"
     if result.status == "partial":
-        raise PartialError(f"{result.done} of {total} cells done, {failed} failed", hint=again)
+        raise PartialError(f"{result.done} of {total} cells done, {left}", hint=again)
     if result.status == "failed":
-        raise OtError(f"none of the {total} cells is done, {failed} failed", hint=again)
+        raise OtError(f"none of the {total} cells is done, {left}", hint=again)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
-import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -17,12 +14,12 @@ from typing import Any
 from openthoughts_cli.events import Event, Listener
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import EVENT_KINDS
+from openthoughts_cli.runs.owner import is_alive
 from openthoughts_cli.store import read_lines
 
 __all__ = ["LogLines", "event_of", "follow", "is_held", "running_s"]
 
 _CLASSES = {kind: cls for cls, kind in EVENT_KINDS.items()}
-_OWNER = re.compile(r"pid (\d+) on (\S+)")
 
 
 def event_of(line: dict[str, Any]) -> Event | None:
@@ -40,18 +37,9 @@ def event_of(line: dict[str, Any]) -> Event | None:
 def is_held(run: RunDirectory) -> bool:
     """Whether the process that held the run last is alive (on another host: taken as alive)."""
     try:
-        found = _OWNER.search((run.path / ".owner").read_text(encoding="utf-8"))
+        return is_alive((run.path / ".owner").read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return False
-    if found is None or found[2] != socket.gethostname():
-        return found is not None
-    try:
-        os.kill(int(found[1]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def running_s(run: RunDirectory) -> float:

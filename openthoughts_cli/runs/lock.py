@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 from collections.abc import Generator
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from openthoughts_cli.errors import InUseError
 from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.runs.owner import owner_text, owner_words
 from openthoughts_cli.store import as_storage_errors, make_directory, write_whole
 
 __all__ = ["locked"]
@@ -30,13 +30,21 @@ def locked(run: RunDirectory) -> Generator[None]:
         with as_storage_errors(run.lock_path):
             lock.acquire()
     except Timeout:
-        who = owner.read_text().strip() if owner.exists() else "another process"
         raise InUseError(
-            f"{run.path} is in use by {who}",
+            f"{run.path} is in use by {owner_words(_text(owner))}",
             hint="wait for it to end, or give this run another name (--run-name)",
         ) from None
     try:
-        write_whole(owner, f"pid {os.getpid()} on {socket.gethostname()}\n")
+        write_whole(owner, owner_text())
         yield
     finally:
+        with contextlib.suppress(OSError):
+            owner.unlink()  # before the lock goes: afterwards it may be another's
         lock.release()
+
+
+def _text(owner: Path) -> str:
+    try:
+        return owner.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""  # let go of just now

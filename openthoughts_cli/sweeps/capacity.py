@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,14 @@ from pathlib import Path
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.config.train import TrainConfig
 
-__all__ = ["cells_at_once", "cores", "gpus", "is_local", "local_slots"]
+__all__ = [
+    "cells_at_once",
+    "cores",
+    "free_memory_bytes",
+    "gpus",
+    "is_local",
+    "local_slots",
+]
 
 CELL_BYTES = 3 << 30
 """Memory that a cell of the local engine is given. An allowance, not a measurement: torch and its
@@ -24,9 +32,10 @@ def cells_at_once(config: SweepConfig, cells: Sequence[TrainConfig]) -> int:
     most = max(len(cells), 1)
     if config.at_once is not None:
         return min(config.at_once, most)
-    if config.on == "ray" or not any(is_local(cell) for cell in cells):
+    local = [cell for cell in cells if is_local(cell)]
+    if config.on == "ray" or not local:
         return most
-    return min(local_slots(), most)
+    return min(local_slots(on_cpu=all(cell.engine.device == "cpu" for cell in local)), most)
 
 
 def is_local(cell: TrainConfig) -> bool:
@@ -34,11 +43,15 @@ def is_local(cell: TrainConfig) -> bool:
     return cell.engine.kind == "local"
 
 
-def local_slots() -> int:
-    """Cells of the local engine at once: one a GPU, or as many as cores and free memory allow."""
-    if visible := gpus():
+def local_slots(*, on_cpu: bool = False) -> int:
+    """Cells of the local engine at once: one a GPU, or as many as cores and free memory allow.
+
+    Args:
+        on_cpu: none of them uses a GPU, even if there is one.
+    """
+    if (visible := gpus()) and not on_cpu:
         return len(visible)
-    memory = _available_bytes()
+    memory = free_memory_bytes()
     by_memory = cores() if memory is None else (memory - _MEMORY_KEPT) // CELL_BYTES
     return max(min(cores(), by_memory), 1)
 
@@ -59,17 +72,27 @@ def gpus() -> tuple[str, ...]:
     return tuple(sorted(device.name.removeprefix("nvidia") for device in devices))
 
 
-def _available_bytes() -> int | None:
-    """Free memory, by /proc/meminfo and the control group's limit; None where neither tells."""
+def free_memory_bytes(system: Path = Path("/")) -> int | None:
+    """Free memory, by /proc/meminfo and the control group's limit; None where neither tells.
+
+    Args:
+        system: where proc/ and sys/ are.
+    """
     found: list[int] = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(line for line in lines if line.startswith("MemAvailable:"))
-        found.append(int(free.split()[1]) * 1024)
-        most = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        found.append(_figures(system / "proc/meminfo")["MemAvailable:"] * 1024)
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        group = system / "sys/fs/cgroup"
+        most = (group / "memory.max").read_text().strip()
         if most.isdigit():
-            found.append(int(most) - int(used))
-    except (OSError, ValueError, IndexError, StopIteration):
-        pass
+            used = int((group / "memory.current").read_text())
+            # Files that were read and may be dropped at any time count as used there.
+            cached = _figures(group / "memory.stat")["inactive_file"]
+            found.append(int(most) - max(used - cached, 0))
     return min(found, default=None)
+
+
+def _figures(path: Path) -> dict[str, int]:
+    """The first number of each line, by its first word."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1}

@@ -90,27 +90,34 @@ class Conductor:
         self._launcher.stop()
 
     async def _cell(self, cell: PlannedCell) -> None:
-        async with self._room:
-            for attempt in range(1, MOST_TRIES + 1):
-                if self._closing or self._stop.requested:
+        while True:
+            await self._until_free(cell)  # it takes no place meanwhile
+            async with self._room:
+                if await self._with_a_place(cell):
                     return
-                outcome = await self._attempt(cell)
-                while outcome.held and not self._closing:
-                    # Taken between our look and the worker's start: a child of a sweep that was
-                    # killed gets there late. It is waited for, and is no failure of the cell.
-                    await asyncio.sleep(_LOOK_S)
-                    outcome = await self._attempt(cell)
-                again = outcome.status == "died" and attempt < MOST_TRIES and not self._closing
-                if outcome.status == "died" and not again:
-                    outcome = _after_death(outcome, attempt, self._closing)
-                self._tell_end(cell, outcome, again=again)
-                if not again:
-                    break
+            await asyncio.sleep(_LOOK_S)
+
+    async def _with_a_place(self, cell: PlannedCell) -> bool:
+        """Attempts at a cell until it has ended; False where its run is another process's now."""
+        for attempt in range(1, MOST_TRIES + 1):
+            if self._closing or self._stop.requested:
+                return True
+            if _in_use(cell.run) is not None:
+                return False
+            outcome = await self._attempt(cell)
+            if outcome.held and not self._closing:
+                # Taken between our look and the worker's start: a child of a sweep that was killed
+                # gets there late. It is waited for, and is no failure of the cell.
+                return False
+            again = outcome.status == "died" and attempt < MOST_TRIES and not self._closing
+            if outcome.status == "died" and not again:
+                outcome = _after_death(outcome, attempt, self._closing)
+            self._tell_end(cell, outcome, again=again)
+            if not again:
+                break
+        return True
 
     async def _attempt(self, cell: PlannedCell) -> CellOutcome:
-        await self._wait_until_free(cell.run, cell.name)
-        if self._closing:
-            return CellOutcome("interrupted")
         self._directory.log(
             "cell_started", cell=cell.name, identity=cell.identity, run=cell.run.run_id
         )
@@ -128,20 +135,14 @@ class Conductor:
         outcome = await self._launcher.run(job, hear)
         return outcome if outcome.last_lines else replace(outcome, last_lines=tuple(lines))
 
-    async def _wait_until_free(self, run: RunDirectory, name: str) -> None:
+    async def _until_free(self, cell: PlannedCell) -> None:
         """A cell that another process still runs is waited for, never run twice."""
         said = False
-        while not self._closing:
-            try:
-                if run.path.is_dir():
-                    with locked(run):
-                        return
-                return
-            except InUseError as error:
-                if not said:
-                    self._listener(Notice(f"{name}: waiting, {error.message}"))
-                    said = True
-                await asyncio.sleep(_LOOK_S)
+        while not self._closing and (why := _in_use(cell.run)) is not None:
+            if not said:
+                self._listener(Notice(f"{cell.name}: waiting, {why}"))
+                said = True
+            await asyncio.sleep(_LOOK_S)
 
     def _tell_end(self, cell: PlannedCell, outcome: CellOutcome, *, again: bool) -> None:
         self.outcomes[cell.name] = outcome
@@ -161,6 +162,17 @@ class Conductor:
         elif outcome.status == "failed" and self._fail_fast and not self._closing:
             self._listener(Notice("--fail-fast: the other cells stop at their checkpoints"))
             self._close_down()
+
+
+def _in_use(run: RunDirectory) -> str | None:
+    """Why the run cannot be taken now; None: nobody is in it."""
+    if not run.path.is_dir():
+        return None
+    try:
+        with locked(run):
+            return None
+    except InUseError as error:
+        return error.message
 
 
 def _after_death(outcome: CellOutcome, attempts: int, closing: bool) -> CellOutcome:

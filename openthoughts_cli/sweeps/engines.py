@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -24,11 +25,12 @@ from openthoughts_cli.engine.base import (
     Trainer,
 )
 from openthoughts_cli.engine.wrapped import WrappedEngine
-from openthoughts_cli.events import Listener
+from openthoughts_cli.errors import AuthError
+from openthoughts_cli.events import Listener, Notice
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.training.verb import OpenEngine
 
-__all__ = ["EnginePool", "Gate"]
+__all__ = ["EnginePool", "Gate", "for_a_plan"]
 
 T = TypeVar("T")
 
@@ -165,6 +167,25 @@ class _LentEngine(WrappedEngine):
         """The pool closes it."""
 
 
+def for_a_plan(opens: OpenEngine) -> OpenEngine:
+    """Opens as `opens` does, and where the Tinker service has no credentials what stands in for it:
+    rows, tokens and prices need no key."""
+
+    def open_or_assume(config: EngineConfig, *, store: Path, listener: Listener) -> Engine:
+        try:
+            return opens(config, store=store, listener=listener)
+        except AuthError as error:
+            from openthoughts_cli.engine.tinker.unasked import UnaskedTinker
+
+            text = f"{error.message}: planned without asking which models are served"
+            listener(
+                Notice(f"{text}, or how long their context is; to start needs a key", "warning")
+            )
+            return UnaskedTinker(error)
+
+    return open_or_assume
+
+
 class EnginePool:
     """Opens an engine at its first use, lends it, and closes all at the end of its block.
 
@@ -180,6 +201,7 @@ class EnginePool:
         self._listener = listener
         self._opens = opens
         self._engines: dict[str, Engine] = {}
+        self._opened = contextlib.AsyncExitStack()
         self._most = most_requests
         self.gates: dict[str, Gate] = {}
 
@@ -190,7 +212,7 @@ class EnginePool:
             opened = self._opens(
                 config, store=runs_dir() / ".draft" / "checkpoints", listener=self._listener
             )
-            self._engines[key] = await opened.__aenter__()
+            self._engines[key] = await self._opened.enter_async_context(opened)
             self.gates[key] = Gate(self._most)
         return self._engines[key]
 
@@ -207,8 +229,6 @@ class EnginePool:
     async def __aenter__(self) -> EnginePool:
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        engines = list(self._engines.values())
+    async def __aexit__(self, *exc: Any) -> None:
         self._engines.clear()
-        for engine in engines:
-            await engine.__aexit__(None, None, None)
+        await self._opened.__aexit__(*exc)  # all of them, though one should fail to close

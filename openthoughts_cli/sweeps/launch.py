@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from openthoughts_cli.config.train import TrainConfig
-from openthoughts_cli.errors import BudgetError, InterruptedByUser, InUseError, OtError
+from openthoughts_cli.errors import (
+    BudgetError,
+    InterruptedByUser,
+    InUseError,
+    OtError,
+    StorageError,
+)
 from openthoughts_cli.events import Event, Listener
 from openthoughts_cli.redaction import redact
 from openthoughts_cli.runs.layout import RunDirectory
@@ -40,7 +46,8 @@ class CellOutcome:
     """How one attempt at a cell ended.
 
     `died` is a worker that is gone without a word (killed, out of memory, its machine lost): the
-    cell goes on from its last checkpoint elsewhere. `last_lines` is the end of what the worker wrote.
+    cell goes on from its last checkpoint elsewhere. `interrupted` with an `error` was stopped by what
+    is no fault of the recipe, such as a full disk. `last_lines` is the end of what the worker wrote.
     `held`: it failed because another process was in the run's directory, and nothing was done.
     """
 
@@ -80,6 +87,8 @@ class CellOutcome:
             return cls("interrupted")
         if isinstance(error, BudgetError):
             return cls("budget", error.message, error.hint or "")
+        if isinstance(error, StorageError):  # the disk's fault, not the recipe's: it goes on later
+            return cls("interrupted", redact(error.message), redact(error.hint or ""))
         if isinstance(error, OtError):
             held = isinstance(error, InUseError)
             return cls("failed", redact(error.message), redact(error.hint or ""), held=held)

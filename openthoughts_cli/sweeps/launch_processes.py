@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import Process
+from collections.abc import Generator
 from typing import IO, Any
 
 from openthoughts_cli.events import Listener
@@ -30,7 +31,7 @@ _UNKNOWN_CODE = 255
 
 
 class ProcessLauncher:
-    """Runs each cell in a process of its own; cores are shared out, a GPU is one cell's alone.
+    """Runs each cell in a process of its own; cores and GPUs are shared out.
 
     Args:
         at_once: how many run side by side.
@@ -38,19 +39,28 @@ class ProcessLauncher:
 
     def __init__(self, at_once: int) -> None:
         self._threads = max(cores() // max(at_once, 1), 1)
-        self._free_gpus = list(gpus())
+        self._cells_on = dict.fromkeys(gpus(), 0)
         self._children: set[Process] = set()
         self._stopped = False
 
     async def run(self, job: CellJob, listener: Listener) -> CellOutcome:
         """As the port says."""
-        gpu = self._free_gpus.pop(0) if self._free_gpus else None
+        with self._gpu(job) as gpu, tempfile.TemporaryFile() as log:
+            return await self._run(job, listener, log, self._environ(gpu))
+
+    @contextlib.contextmanager
+    def _gpu(self, job: CellJob) -> Generator[str | None]:
+        """The GPU with the fewest cells: one of its own, unless `at_once` asks for more cells than
+        there are GPUs; None for a cell on the CPU."""
+        if not self._cells_on or job.config.engine.device == "cpu":
+            yield None
+            return
+        gpu = min(self._cells_on, key=lambda name: self._cells_on[name])
+        self._cells_on[gpu] += 1
         try:
-            with tempfile.TemporaryFile() as log:
-                return await self._run(job, listener, log, self._environ(gpu))
+            yield gpu
         finally:
-            if gpu is not None:
-                self._free_gpus.append(gpu)
+            self._cells_on[gpu] -= 1
 
     def _environ(self, gpu: str | None) -> dict[str, str]:
         environ = {

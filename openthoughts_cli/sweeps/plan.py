@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import Subset
@@ -15,7 +16,7 @@ from openthoughts_cli.sweeps.layout import CellEntry
 from openthoughts_cli.sweeps.states import CellState
 from openthoughts_cli.training.planning import Planned
 
-__all__ = ["PlannedCell", "SweepPlan"]
+__all__ = ["PlannedCell", "SweepPlan", "uncommon_ground"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,17 @@ class PlannedCell:
     @property
     def name(self) -> str:
         return self.cell.name
+
+    def named(self, run: RunDirectory) -> PlannedCell:
+        """The cell with another run."""
+        if run == self.run:
+            return self
+        name = {"run_name": run.run_id}
+        planned = self.planned
+        if planned is not None:
+            config = planned.prepared.config.model_copy(update=name)
+            planned = replace(planned, prepared=replace(planned.prepared, config=config))
+        return replace(self, run=run, config=self.config.model_copy(update=name), planned=planned)
 
     @property
     def entry(self) -> CellEntry:
@@ -167,3 +179,24 @@ class SweepPlan:
             "spent_usd": self.spent_usd,
             "max_usd": self.config.max_usd,
         }
+
+
+def uncommon_ground(cells: Sequence[PlannedCell]) -> str | None:
+    """Why the cells' held-out NLL cannot be compared: they would read different rows."""
+    digests: set[str] = set()
+    for cell in cells:
+        if NLL not in cell.config.evals:
+            continue
+        if cell.planned is not None:
+            split = cell.planned.prepared.record()["split"]
+        elif cell.run.record_path.is_file():
+            split = cell.run.read_record().get("split") or {}
+        else:
+            continue
+        digests.add(str(split.get("held_out_digest")))
+    if len(digests) < 2:
+        return None
+    return (
+        f"the cells hold out {len(digests)} different sets of rows, so their held-out NLL is not "
+        "compared; name one set for all with `held_out:` in the grid"
+    )

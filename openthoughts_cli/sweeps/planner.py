@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import Subset, build_subset
@@ -23,7 +22,7 @@ from openthoughts_cli.sweeps.capacity import cells_at_once
 from openthoughts_cli.sweeps.cells import Cell, Drafted, draft_cells
 from openthoughts_cli.sweeps.engines import EnginePool
 from openthoughts_cli.sweeps.layout import SweepDirectory, best_run, runs_by_identity
-from openthoughts_cli.sweeps.plan import PlannedCell, SweepPlan
+from openthoughts_cli.sweeps.plan import PlannedCell, SweepPlan, uncommon_ground
 from openthoughts_cli.sweeps.problems import Problems
 from openthoughts_cli.sweeps.requests import SubsetRequest
 from openthoughts_cli.sweeps.shared import SharedSurroundings
@@ -97,7 +96,7 @@ class Planner:
             held_out=held_out,
             at_once=cells_at_once(self._config, [cell.config for cell in to_run]),
             retry_failed=self._retry_failed,
-            uncommon=_uncommon_ground(cells),
+            uncommon=uncommon_ground(cells),
             spent_usd=_spent_usd(cells),
         )
 
@@ -245,8 +244,17 @@ class Planner:
             hint = f" ({error.hint})" if error.hint else ""
             self._blame(f"{error.message}{hint}", [cell.name])
             return cell
-        self._plans[key] = planned
+        self._plans[key] = planned = self._timed(planned)
         return replace(cell, planned=planned)
+
+    def _timed(self, planned: Planned) -> Planned:
+        """With the time that earlier runs took, on a service too: cells there wait side by side."""
+        plan = planned.plan
+        past = self._shared.past(plan.model, plan.engine)
+        if plan.expected_s is not None or past.train_tokens_per_s is None:
+            return planned
+        seconds = plan.train_tokens / past.train_tokens_per_s + past.seconds_beside_training
+        return replace(planned, plan=replace(plan, expected_s=seconds))
 
     def _blame(self, what: str, names: Sequence[str]) -> None:
         self._of_cells.setdefault(what, []).extend(names)
@@ -298,24 +306,3 @@ def _spent_usd(cells: Sequence[PlannedCell]) -> float:
     if not any(cell.planned is not None and cell.planned.plan.costs_money for cell in cells):
         return 0.0
     return sum(spent_usd(cell.run) for cell in cells if not cell.reused)
-
-
-def _uncommon_ground(cells: Sequence[PlannedCell]) -> str | None:
-    """Why the cells' held-out NLL cannot be compared: they would read different rows."""
-    digests: set[str] = set()
-    for cell in cells:
-        if NLL not in cell.config.evals:
-            continue
-        if cell.planned is not None:
-            split = cell.planned.prepared.record()["split"]
-        elif cell.run.record_path.is_file():
-            split = cell.run.read_record().get("split") or {}
-        else:
-            continue
-        digests.add(str(split.get("held_out_digest")))
-    if len(digests) < 2:
-        return None
-    return (
-        f"the cells hold out {len(digests)} different sets of rows, so their held-out NLL is not "
-        "compared; name one set for all with `held_out:` in the grid"
-    )

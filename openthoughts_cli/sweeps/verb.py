@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -16,10 +16,11 @@ from openthoughts_cli.events import Listener, Notice, silent
 from openthoughts_cli.places import sweeps_dir
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.lock import locked
-from openthoughts_cli.sweeps.capacity import is_local
+from openthoughts_cli.sweeps.claims import claim_runs
 from openthoughts_cli.sweeps.conduct import Conductor
-from openthoughts_cli.sweeps.engines import EnginePool
-from openthoughts_cli.sweeps.launch import CellJob, CellOutcome, Launcher
+from openthoughts_cli.sweeps.engines import EnginePool, for_a_plan
+from openthoughts_cli.sweeps.launch import CellOutcome, Launcher
+from openthoughts_cli.sweeps.launch_here import HereLauncher
 from openthoughts_cli.sweeps.launch_processes import ProcessLauncher
 from openthoughts_cli.sweeps.launch_tasks import TaskLauncher
 from openthoughts_cli.sweeps.layout import SweepDirectory
@@ -67,6 +68,15 @@ class SweepResult:
         }
         failed = {name: out for name, out in self.outcomes.items() if out.status == "failed"}
         return {**left, **failed}
+
+    @property
+    def stopped(self) -> dict[str, CellOutcome]:
+        """The cells that something stopped which is no fault of theirs, such as a full disk."""
+        return {
+            name: out
+            for name, out in self.outcomes.items()
+            if out.status == "interrupted" and out.error
+        }
 
     def __repr__(self) -> str:
         return f"<SweepResult {self.status}: {self.plan.name}, {self.done} of {len(self.plan.cells)} cells done>"
@@ -151,21 +161,22 @@ class _Job:
         self._shared = SharedSurroundings()
 
     async def plan_only(self) -> SweepResult:
-        async with self._pool() as pool:
+        async with self._pool(for_a_plan(self._open_engine)) as pool:
             plan = await self._plan(pool)
         return SweepResult("planned", self._directory, plan, {})
 
     async def run(self) -> SweepResult:
         with _only_one(self._directory):
-            async with self._pool() as pool:
+            async with self._pool(self._open_engine) as pool:
                 plan = await self._plan(pool)
                 self._tell_of_left_out(plan)
                 self._agree(plan)
+                plan = self._claimed(plan)
                 self._record(plan)
                 return await self._conduct(plan, pool)
 
-    def _pool(self) -> EnginePool:
-        return EnginePool(self._config.max_requests, self._listener, self._open_engine)
+    def _pool(self, opens: OpenEngine) -> EnginePool:
+        return EnginePool(self._config.max_requests, self._listener, opens)
 
     async def _plan(self, pool: EnginePool) -> SweepPlan:
         planner = Planner(
@@ -183,7 +194,7 @@ class _Job:
         if plan.costs_money and self._config.max_usd is not None and plan.most_usd is None:
             raise UsageError(
                 "max_usd cannot be kept: no price is known for a model of this sweep",
-                hint="leave max_usd away and confirm with --yes, or choose models with a price",
+                hint="leave max_usd out and confirm with --yes, or choose models with a price",
             )
         return plan
 
@@ -206,6 +217,21 @@ class _Job:
         if self._confirm is not None:
             self._confirm(plan)
         self._refuse_stopped()
+
+    def _claimed(self, plan: SweepPlan) -> SweepPlan:
+        """The plan with the runs that other sweeps of the same cells go by, which may have begun
+        since it was made."""
+        waiting = {cell.identity: cell.run for cell in plan.to_run if cell.state == "waiting"}
+        runs = claim_runs(waiting)
+        cells = tuple(
+            cell.named(runs[cell.identity]) if cell.identity in runs else cell
+            for cell in plan.cells
+        )
+        for before, cell in zip(plan.cells, cells, strict=True):
+            if before.run != cell.run:
+                text = f"{cell.name}: another sweep has this cell too; its run is {cell.run.run_id}"
+                self._listener(Notice(text))
+        return replace(plan, cells=cells)
 
     def _refuse_stopped(self) -> None:
         if self._stop.requested:
@@ -240,31 +266,7 @@ class _Job:
             from openthoughts_cli.sweeps.launch_ray import RayLauncher
 
             return RayLauncher(self._config.address, dict(self._config.resources), meter)
-        return _HereLauncher(TaskLauncher(pool, self._shared, meter), ProcessLauncher(plan.at_once))
-
-
-class _HereLauncher:
-    """This machine: tasks for cells of remote engines, processes for those of the local one."""
-
-    def __init__(self, tasks: Launcher, processes: Launcher) -> None:
-        self._tasks = tasks
-        self._processes = processes
-
-    async def run(self, job: CellJob, listener: Listener) -> CellOutcome:
-        launcher = self._processes if is_local(job.config) else self._tasks
-        return await launcher.run(job, listener)
-
-    def stop(self) -> None:
-        self._tasks.stop()
-        self._processes.stop()
-
-    def kill(self) -> None:
-        self._tasks.kill()
-        self._processes.kill()
-
-    async def close(self) -> None:
-        await self._tasks.close()
-        await self._processes.close()
+        return HereLauncher(TaskLauncher(pool, self._shared, meter), ProcessLauncher(plan.at_once))
 
 
 @contextlib.contextmanager

@@ -13,12 +13,14 @@ from typing import Any, cast
 import pytest
 
 from openthoughts_cli.errors import InUseError, StorageError
-from openthoughts_cli.events import Event, Listener
+from openthoughts_cli.events import Event, Listener, Notice, RunStarted
 from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.runs.lock import locked
+from openthoughts_cli.runs.log import RunLog
 from openthoughts_cli.store import read_lines
 from openthoughts_cli.sweeps.conduct import MOST_TRIES, Conductor
 from openthoughts_cli.sweeps.launch import CellEnded, CellJob, CellOutcome
-from openthoughts_cli.sweeps.layout import SweepDirectory
+from openthoughts_cli.sweeps.layout import SweepDirectory, best_run
 from openthoughts_cli.sweeps.plan import PlannedCell
 from openthoughts_cli.training.stop import StopRequest
 
@@ -85,6 +87,42 @@ def test_a_run_that_a_late_process_took_is_waited_for_and_not_failed(tmp_path: P
     assert [event.outcome.status for event in told if isinstance(event, CellEnded)] == ["done"]
     words = [line["event"] for line in read_lines(tmp_path / "sweep" / "events.jsonl")]
     assert "cell_failed" not in words
+
+
+def test_a_cell_that_waits_for_another_process_takes_no_place(tmp_path: Path) -> None:
+    taken, free = cells(tmp_path, "taken", "free")
+    ended: list[str] = []
+
+    async def attempt(job: CellJob) -> CellOutcome:
+        ended.append(job.name)
+        return CellOutcome("done")
+
+    async def go() -> None:
+        with locked(taken.run):
+            work = asyncio.ensure_future(
+                conductor(tmp_path, ScriptedLauncher(attempt), told, at_once=1).run([taken, free])
+            )
+            while not ended:
+                await asyncio.sleep(0.01)
+        await work
+
+    told: list[Event] = []
+    asyncio.run(go())
+    assert ended == ["free", "taken"]
+    (waiting,) = [event.text for event in told if isinstance(event, Notice)]
+    assert waiting.startswith(f"taken: waiting, {taken.run.path} is in use by pid ")
+
+
+def test_a_full_disk_stops_a_cell_and_is_no_failure_of_it(tmp_path: Path) -> None:
+    full = CellOutcome.of_error(StorageError("no space left on the disk", hint="free some"))
+    assert (full.status, full.error, full.hint) == (
+        "interrupted", "no space left on the disk", "free some",
+    )  # fmt: skip
+    asyncio.run(conductor(tmp_path, scripted(full)).run(cells(tmp_path, "a")))
+    word = SweepDirectory(tmp_path / "sweep").last_words()["id-a"]
+    run = RunDirectory(tmp_path / "a")
+    RunLog(run, 1)(RunStarted("a", "runs/a", 4, 4, "m", "local"))
+    assert best_run([run], word)[1:] == ("interrupted", "")
 
 
 def test_a_cell_whose_worker_dies_is_begun_three_times(tmp_path: Path) -> None:

@@ -9,13 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from openthoughts_cli.config.engine import EngineConfig
+from openthoughts_cli.engine.base import Engine
 from openthoughts_cli.engine.meter import Meter
 from openthoughts_cli.errors import BudgetError, DataError, EngineError, NotFoundError
-from openthoughts_cli.events import CheckpointSaved, EvalDone, Event, Notice, RunFinished, StepDone
+from openthoughts_cli.events import (
+    CheckpointSaved,
+    EvalDone,
+    Event,
+    Listener,
+    Notice,
+    RunFinished,
+    StepDone,
+    silent,
+)
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import RunLog
 from openthoughts_cli.store import append_line
-from openthoughts_cli.sweeps.engines import Gate
+from openthoughts_cli.sweeps.engines import EnginePool, Gate
 from openthoughts_cli.sweeps.launch_ray import reserve_when_others_return
 from openthoughts_cli.sweeps.launch_tasks import ShareMeter
 from openthoughts_cli.sweeps.layout import (
@@ -28,6 +39,7 @@ from openthoughts_cli.sweeps.layout import (
 from openthoughts_cli.sweeps.parcel import Snapshots, pack, unpack
 from openthoughts_cli.sweeps.states import owed_scores, state_of, status_of
 from openthoughts_cli.sweeps.wire import decode_event, encode_event
+from tests.doubles.memory_engine import MemoryEngine
 
 
 def test_a_gate_lets_so_many_through_training_first_and_in_order() -> None:
@@ -102,6 +114,34 @@ def test_an_answer_that_nobody_waits_for_any_more_is_not_asked_for() -> None:
 
     asyncio.run(go())
     assert sent == ["first", "last"]
+
+
+def test_all_engines_of_a_pool_are_closed_though_one_fails_and_hear_how_it_ended() -> None:
+    closed: list[tuple[str, object]] = []
+
+    class Closing(MemoryEngine):
+        name = ""
+
+        async def __aexit__(self, *exc: object) -> None:
+            closed.append((self.name, exc[0]))
+            if self.name == "two":
+                raise EngineError("two does not close")
+
+    def opens(config: EngineConfig, *, store: Path, listener: Listener) -> Engine:
+        engine = Closing()
+        engine.name = str(config.base_url)
+        return engine
+
+    async def go() -> None:
+        async with EnginePool(4, silent, opens) as pool:
+            for name in ("one", "two", "one", "three"):
+                await pool.engine(EngineConfig(kind="tinker", base_url=name))
+            raise KeyError("cell")
+
+    with pytest.raises(EngineError, match="two does not close"):
+        asyncio.run(go())
+    assert [name for name, _ in closed] == ["three", "two", "one"]
+    assert closed[0][1] is KeyError
 
 
 def test_a_shared_meter_holds_both_limits() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from openthoughts_cli.events import Event, Listener, Notice, StepDone
 from openthoughts_cli.places import runs_dir, sweeps_dir
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
 from openthoughts_cli.runs.lock import locked
-from openthoughts_cli.runs.log import step_metrics
+from openthoughts_cli.runs.log import run_status, step_metrics
+from openthoughts_cli.sweeps.claims import claim_runs
 from openthoughts_cli.sweeps.launch import CellEnded, CellTold
 from openthoughts_cli.sweeps.layout import load_sweep
+from openthoughts_cli.sweeps.plan import SweepPlan
 from openthoughts_cli.sweeps.verb import SweepResult, run_sweep
 from openthoughts_cli.training.stop import StopRequest
 from tests.doubles.chat_models import chatml_folder
@@ -107,6 +111,66 @@ def test_what_is_added_is_run_and_another_sweep_reuses_it(model: str) -> None:
     assert other.plan.sentence() == "2 done (2 reused), 0 to run"
     assert states("other") == {"learning_rate=0.01": "done", "learning_rate=0.02": "done"}
     assert len(list_runs()) == 3
+
+
+def test_two_sweeps_that_share_cells_and_start_together_train_each_once(model: str) -> None:
+    """Both have planned before either has a run; the slower one then finds runs of the other's."""
+    engine = opening(model)
+    both_planned = threading.Barrier(2, timeout=60)
+    told: list[Event] = []
+
+    def run(name: str) -> SweepResult:
+        def agree(plan: SweepPlan) -> None:
+            both_planned.wait()
+
+        return run_sweep(
+            grid(model, name=name), open_engine=engine, confirm=agree, listener=told.append
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(run, ("one", "other"))
+    assert (one.status, one.done, other.status, other.done) == ("done", 2, "done", 2)
+    runs = list_runs()
+    assert len(runs) == 2
+    for run_ in runs:
+        assert run_status(run_) == "done"
+        steps = [record["step"] for record in step_metrics(run_)]
+        assert steps == list(range(1, len(steps) + 1))
+    for name in ("one", "other"):
+        assert set(states(name).values()) == {"done"}
+    shared = [
+        event.text for event in told if isinstance(event, Notice) and "has this cell" in event.text
+    ]
+    assert len(shared) == 2
+    run_sweep(grid(model, name="third", axes={"train.lora_rank": [4]}), open_engine=engine)
+    claims = json.loads((runs_dir() / ".cells.json").read_text())
+    third = load_sweep("third").cells[0].run
+    assert third is not None
+    assert list(claims.values()) == [third.run_id]  # those of the others have served their time
+
+
+def test_a_claim_that_is_damaged_or_names_another_place_is_nobodys() -> None:
+    mine = {"i" * 32: RunDirectory(runs_dir() / "mine")}
+    for claims in ("{", '{"%s": "../x"}' % ("i" * 32), '{"%s": 3}' % ("i" * 32)):
+        runs_dir().mkdir(parents=True, exist_ok=True)
+        (runs_dir() / ".cells.json").write_text(claims)
+        assert claim_runs(mine) == mine
+    assert claim_runs({"i" * 32: RunDirectory(runs_dir() / "yours")}) == mine
+
+
+def test_the_plan_of_a_grid_for_the_service_needs_no_key(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TINKER_API_KEY")
+    told: list[Event] = []
+    planned = run_sweep(grid(model), dry_run=True, listener=told.append).plan
+    assert planned.costs_money
+    assert planned.train_tokens > 0
+    (warning,) = [e.text for e in told if isinstance(e, Notice) and e.level == "warning"]
+    assert warning.startswith("no Tinker credentials are configured: planned without asking")
+    with pytest.raises(ConfigError, match="no Tinker credentials are configured"):
+        run_sweep(grid(model))
+    assert list_runs() == []
 
 
 def test_cells_that_leave_a_sweep_are_told_of(model: str) -> None:

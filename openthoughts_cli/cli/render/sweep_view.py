@@ -274,7 +274,7 @@ class _PlainLines:
 
     def _ended(self, event: CellEnded) -> None:
         outcome = event.outcome
-        if outcome.status not in ("failed", "died"):
+        if outcome.status not in ("failed", "died") and not outcome.error:
             self._note(f"{event.cell}: {outcome.status}")
             return
         again = "; it goes on from its last checkpoint" if event.again else ""

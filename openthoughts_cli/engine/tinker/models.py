@@ -12,7 +12,7 @@ from openthoughts_cli.errors import ModelError
 if TYPE_CHECKING:
     from tinker.types import GetServerCapabilitiesResponse
 
-__all__ = ["find_served", "served_models", "tokenizer_family"]
+__all__ = ["assumed_model", "find_served", "served_models", "tokenizer_family"]
 
 # What a server that does not say is taken for: the shortest context the service has published.
 _UNSAID_CONTEXT_TOKENS = 32_768
@@ -67,6 +67,11 @@ def served_models(capabilities: GetServerCapabilitiesResponse) -> tuple[ModelInf
         for model in capabilities.supported_models
         if model.model_name
     )
+
+
+def assumed_model(name: str) -> ModelInfo:
+    """A model that no server was asked about: served, with the shortest context there is."""
+    return ModelInfo(name, _UNSAID_CONTEXT_TOKENS, hidden_size=_HIDDEN_SIZES.get(name))
 
 
 def find_served(
