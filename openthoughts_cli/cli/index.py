@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,10 @@ from openthoughts_cli.cli.options import (
     given,
     go_offline,
 )
+
+if TYPE_CHECKING:
+    from openthoughts_cli.config.subset import SubsetConfig
+    from openthoughts_cli.data.index_verb import IndexState
 
 __all__ = ["app"]
 
@@ -59,15 +64,13 @@ def build(
     console = open_console(as_json=json, quiet=quiet, plain=plain)
     if offline:
         go_offline()
-    from openthoughts_cli.data.index_build import build_index
+    from openthoughts_cli.data.index_verb import index_dataset
 
     options = given(dataset=dataset, source=source, full=full, tokenizer=tokenizer)
     with console.listening() as listener:
-        plan, index = _index_of(config, options, set_, listener)
-        states = build_index(
-            index, plan.counter, sources=plan.criteria.sources, workers=workers, listener=listener
-        )
-    _report(console, plan, index, states)
+        request = _request(config, options, set_)
+        state = index_dataset(request, workers=workers, listener=listener)
+    _report(console, state)
 
 
 @app.command()
@@ -90,11 +93,12 @@ def status(
     if config is None and dataset is None:
         _list(console)
         return
+    from openthoughts_cli.data.index_verb import index_state
+
     options = given(dataset=dataset, source=source, full=full, tokenizer=tokenizer)
     with console.listening() as listener:
-        plan, index = _index_of(config, options, set_, listener)
-        states = index.states(plan.criteria.sources)
-    _report(console, plan, index, states)
+        state = index_state(_request(config, options, set_), listener=listener)
+    _report(console, state)
 
 
 @app.command()
@@ -138,36 +142,22 @@ def drop(
     )
 
 
-def _index_of(config: Any, options: dict[str, Any], sets: Any, listener: Any) -> Any:
+def _request(config: Path | None, options: dict[str, Any], sets: list[str] | None) -> SubsetConfig:
     from openthoughts_cli.config.load import load_config
     from openthoughts_cli.config.subset import SubsetConfig
-    from openthoughts_cli.data.index import Index
-    from openthoughts_cli.data.plan import plan_subset
 
-    loaded = load_config(SubsetConfig, file=config, options=options, sets=sets or [])
-    plan = plan_subset(loaded.config, listener=listener)
-    return plan, Index(plan.corpus, plan.counter.digest)
+    return load_config(SubsetConfig, file=config, options=options, sets=sets or []).config
 
 
-def _report(console: Console, plan: Any, index: Any, states: Any) -> None:
-    from openthoughts_cli.cli.render.index import index_view
+def _report(console: Console, state: IndexState) -> None:
+    values = state.as_record()
 
-    values = {
-        "dataset": plan.corpus.dataset,
-        "tokenizer": plan.counter.model,
-        "directory": index.directory,
-        "digest": index.digest(states),
-        "parts": [
-            {
-                "file": state.part.name,
-                "rows": state.part.rows,
-                "state": state.state,
-                "bytes": state.num_bytes,
-            }
-            for state in states
-        ],
-    }
-    console.report("index", values, lambda: index_view(values))
+    def render() -> Any:
+        from openthoughts_cli.cli.render.index import index_view
+
+        return index_view(values)
+
+    console.report("index", values, render)
 
 
 def _list(console: Console) -> None:

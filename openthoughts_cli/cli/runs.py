@@ -112,17 +112,16 @@ def sync(
     For runs that were trained offline or with W&B disabled. The log is the truth and stays.
     """
     console = open_console(as_json=json, quiet=quiet, plain=plain)
-    from openthoughts_cli.runs.layout import find_run
-    from openthoughts_cli.runs.wandb import sync as send
-    from openthoughts_cli.training.verb import recorded_config
+    import dataclasses
 
-    found = find_run(run)
-    config = recorded_config(found)
-    values = {**config.model_dump(mode="json"), "record": found.read_record()}
-    wandb_id = send(found, config.wandb, values)
-    record = {"run": found.run_id, "wandb_id": wandb_id, "project": config.wandb.project}
+    from openthoughts_cli.runs.layout import find_run
+    from openthoughts_cli.training.sync import sync_run
+
+    done = sync_run(find_run(run))
     console.report(
-        "synced", record, lambda: f"{found.run_id}: W&B run {wandb_id} in {config.wandb.project}"
+        "synced",
+        dataclasses.asdict(done),
+        lambda: f"{done.run}: W&B run {done.wandb_id} in {done.project}",
     )
 
 

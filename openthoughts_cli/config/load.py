@@ -60,6 +60,10 @@ class Loaded(Generic[M]):
     origins: dict[str, Origin]
     files: tuple[Path, ...] = ()
 
+    def __repr__(self) -> str:
+        given = sum(origin.kind != "default" for origin in self.origins.values())
+        return f"<Loaded {type(self.config).__name__}: {given} of {len(self.origins)} values given>"
+
 
 @dataclass(slots=True)
 class _Problems:

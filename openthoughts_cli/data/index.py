@@ -226,6 +226,12 @@ class StoredIndex(NamedTuple):
     rows: int
     num_bytes: int
 
+    def __repr__(self) -> str:
+        return (
+            f"<StoredIndex {self.dataset} under {self.tokenizer}: {len(self.parts):,} parts, "
+            f"{self.rows:,} rows, {self.num_bytes / 1e6:,.1f} MB>"
+        )
+
 
 def stored_indexes() -> list[StoredIndex]:
     """All that is stored, by what the parts say of themselves. Damaged parts are of `?`."""

@@ -85,6 +85,15 @@ class Inspection:
     overlaps: Sequence[Overlap] | None = None
     """Rows whose question a benchmark has; None where that was not asked."""
 
+    def __repr__(self) -> str:
+        problem = f"; {self.problem}" if self.problem else ""
+        tokens = self.figures.get("total_tokens")
+        of = f", {tokens:,} tokens" if self.kind == "subset" and tokens is not None else ""
+        return (
+            f"<Inspection of the {self.kind} {self.target}: {self.num_rows:,} rows{of} under "
+            f"{self.tokenizer}, {len(self.shown)} shown{problem}>"
+        )
+
     def record(self) -> dict[str, Any]:
         """All of it as JSON-like values."""
         labels = None

@@ -52,6 +52,11 @@ class Pushed:
     reused: bool = False
     """Whether these rows were there already and nothing was sent."""
 
+    def __repr__(self) -> str:
+        seen = "private" if self.private else "public"
+        how = "there already" if self.reused else f"{len(self.files)} files"
+        return f"<Pushed {self.config} to {self.url} ({seen}), commit {self.commit[:8]}: {how}>"
+
 
 def push_subset(
     subset: Subset,

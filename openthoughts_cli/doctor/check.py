@@ -27,6 +27,10 @@ class Check:
     text: str
     fix: str = ""
 
+    def __repr__(self) -> str:
+        fix = f" ({self.fix})" if self.fix else ""
+        return f"<{self.status} {self.group}, {self.name}: {self.text}{fix}>"
+
     def as_record(self) -> dict[str, str]:
         """The finding as JSON."""
         return {

@@ -61,6 +61,16 @@ class Regraded:
     after: Mapping[str, float]
     kept: Path | None
 
+    def __repr__(self) -> str:
+        name = next(iter(self.after), None)
+        moved = ""
+        if name is not None and name in self.before:
+            moved = f"; {name} {self.before[name]:.4g} -> {self.after[name]:.4g}"
+        return (
+            f"<Regraded {self.benchmark} at step {self.step}: {len(self.changed):,} of "
+            f"{self.answers:,} answers changed{moved}>"
+        )
+
     def as_record(self) -> dict[str, Any]:
         """As JSON."""
         return {

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from openthoughts_cli.errors import EmptyResultError, NotFoundError, OtError, SchemaError
-from openthoughts_cli.evals.benchmark import Benchmark, Grade, Verdict
+from openthoughts_cli.evals.benchmark import Benchmark, Grade, Verdict, prepare_grader
 from openthoughts_cli.problems.problem import Problem
 
-__all__ = ["GradeSummary", "grade_stored"]
+__all__ = ["GradeSummary", "GradedFile", "grade_file", "grade_stored"]
 
 _LINES = "each line is an object with problem (the row) and completion (the answer's text)"
 
@@ -53,6 +53,34 @@ class GradeSummary:
             "accuracy": self.correct / graded if graded else None,
             "verdicts": dict(sorted(self.verdicts.items())),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class GradedFile:
+    """The answers of a file, graded: a record a line as `grade_stored` gives them, and the sums."""
+
+    records: tuple[dict[str, Any], ...]
+    summary: GradeSummary
+
+    def __repr__(self) -> str:
+        sums = self.summary
+        failed = f", {sums.not_graded:,} not graded" if sums.not_graded else ""
+        return (
+            f"<GradedFile {sums.benchmark}: {sums.correct:,} of {sums.answers:,} answers "
+            f"right{failed}>"
+        )
+
+
+def grade_file(name: str, answers: Path | str, *, unsafe_no_sandbox: bool = False) -> GradedFile:
+    """Grade the answers in a JSONL file; see `grade_stored` for its lines and what is raised.
+
+    Args:
+        name: a benchmark, or `file.py:ClassName`.
+        unsafe_no_sandbox: run the code of answers on this machine unprotected.
+    """
+    kind = prepare_grader(name, unsafe_no_sandbox=unsafe_no_sandbox)
+    summary = GradeSummary(kind.name)
+    return GradedFile(tuple(grade_stored(kind, Path(answers), summary)), summary)
 
 
 def grade_stored(

@@ -57,6 +57,13 @@ class Exported:
     reused: bool = False
     card_renewed: bool = False
 
+    def __repr__(self) -> str:
+        size = sum(self.files.values()) / 1e6
+        return (
+            f"<Exported {self.kind} of {self.run}@{self.checkpoint} (step {self.step}), base "
+            f"{self.base}: {len(self.files)} files, {size:,.1f} MB, in {self.path}>"
+        )
+
 
 def export_weights(
     name: str,

@@ -46,6 +46,11 @@ class PushedModel:
     reused: bool = False
     """Whether all of it was there already and nothing was sent."""
 
+    def __repr__(self) -> str:
+        seen = "private" if self.private else "public"
+        how = "there already" if self.reused else f"{len(self.files)} files"
+        return f"<PushedModel {self.kind} at {self.url} ({seen}), commit {self.commit[:8]}: {how}>"
+
 
 def push_weights(
     name: str,

@@ -51,6 +51,16 @@ class RunSummary:
     problem: str = ""
     reason: str = ""
 
+    def __repr__(self) -> str:
+        losses = (self.first_loss, self.last_loss)
+        loss = "" if None in losses else ", loss {:.3f} -> {:.3f}".format(*losses)
+        scores = "; " + ", ".join(item.benchmark for item in self.evals) if self.evals else ""
+        why = f"; {self.problem or self.reason}" if self.problem or self.reason else ""
+        return (
+            f"<RunSummary {self.run_id}: {self.status}, {self.model} on {self.subset}, "
+            f"{self.steps_done:,} of {self.total_steps:,} steps{loss}{scores}{why}>"
+        )
+
 
 def summarise(run: RunDirectory) -> RunSummary:
     """The summary of a run, whatever state its files are in."""

@@ -206,6 +206,10 @@ class Sweep:
     held_out: Mapping[str, JSON] | None = None
     """The common evaluation set that the grid names: its name, path and digest."""
 
+    def __repr__(self) -> str:
+        done = sum(cell.state == "done" for cell in self.cells)
+        return f"<Sweep {self.name}: {done} of {len(self.cells)} cells done, in {self.path}>"
+
     @property
     def directory(self) -> SweepDirectory:
         return SweepDirectory(self.path)

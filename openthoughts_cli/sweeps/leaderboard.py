@@ -118,6 +118,13 @@ class Leaderboard:
     warnings: tuple[str, ...]
     pairs: Pairs | None = None
 
+    def __repr__(self) -> str:
+        winner = f"{self.winner} wins" if self.winner is not None else "no recipe wins"
+        return (
+            f"<Leaderboard of {self.sweep} by {self.metric.key} at {self.at}: "
+            f"{len(self.entries)} recipes over {self.problems:,} problems, {winner}>"
+        )
+
     def as_record(self) -> dict[str, Any]:
         """As JSON."""
         return {
