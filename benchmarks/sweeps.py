@@ -7,8 +7,9 @@ runs   64 runs of 100 steps beside each other against one run of 100 steps, on a
        clock cycles (`tests/doubles/clocked_engine.py`): wall time from the start of the process to its
        end, imports, planning, logs, checkpoints and held-out NLL every 20 steps included, and the
        highest resident memory. 64 processes are not tried: each costs its imports.
-plan   `--dry-run` of a grid of 1,000 cells, beside polars parsing the same number of rows that the cells
-       train on; and of the same grid when all cells are done
+plan   `--dry-run` of a grid of 1,000 cells: when none has begun (there are no files but the subset's), and when
+       all are done, with 1,000 rows of metrics each, beside polars parsing those files in one scan
+show   `ot runs show` of a sweep of 500 finished runs: benchmarks/sweeps_show.py
 
 Each measurement is a process of its own. CPU time (user and system) is beside the wall time.
 """
@@ -19,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import subprocess
 import sys
 import tempfile
@@ -28,7 +30,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sweeps_show import make_run, show
+
 REPO = Path(__file__).parents[1]
+METRIC_ROWS = 1_000
 
 RUN = """
 import sys
@@ -57,14 +62,18 @@ config = SweepConfig(
     axes={{"train.learning_rate": [1e-5 * (i + 1) for i in range({cells})]}},
 )
 result = run_sweep(config, open_engine=clocked, dry_run={dry_run})
-if not {dry_run}:
+if {dry_run}:
+    states = [cell.state for cell in result.plan.cells]
+    assert len(states) == {cells} and set(states) == {{{state!r}}}, states[:3]
+    Path("identities.txt").write_text("\\n".join(cell.identity for cell in result.plan.cells))
+else:
     assert result.status == "done" and result.done == {cells}, result
 """
 
 POLARS = """
-import polars
-frame = polars.read_ndjson("rows.jsonl")
-assert len(frame) == {rows}
+import glob, polars
+paths = glob.glob("runs/*/metrics.jsonl")
+assert len(polars.scan_ndjson(paths, infer_schema_length=None).collect()) >= {rows}
 """
 
 
@@ -114,19 +123,15 @@ def measure(code: str, folder: Path) -> Cost:
 
 
 def sweep(
-    folder: Path, name: str, cells: int, *, steps: int, cycle_s: float, dry_run: bool = False
+    folder: Path, name: str, cells: int, *, steps: int, cycle_s: float, planned: str = ""
 ) -> Cost:
-    return measure(
-        RUN.format(
-            repo=str(REPO), name=name, cells=cells, steps=steps, cycle_s=cycle_s, dry_run=dry_run
-        ),
-        folder,
-    )
+    """Run a grid, or only plan it: `planned` is the state that all its cells must be in then."""
+    settings = {"steps": steps, "cycle_s": cycle_s, "dry_run": bool(planned), "state": planned}
+    return measure(RUN.format(repo=str(REPO), name=name, cells=cells, **settings), folder)
 
 
 def runs(folder: Path, steps: int, cycle_s: float) -> list[str]:
     # both find their subsets cut: the rows are the same, and cutting is measured elsewhere
-    sweep(folder, "warm", 1, steps=2, cycle_s=0.0)
     one = sweep(folder, "one", 1, steps=steps, cycle_s=cycle_s)
     many = sweep(folder, "many", 64, steps=steps, cycle_s=cycle_s)
     ratio = many.wall_s / one.wall_s
@@ -138,20 +143,20 @@ def runs(folder: Path, steps: int, cycle_s: float) -> list[str]:
 
 
 def plan(folder: Path, cells: int) -> list[str]:
-    planned = sweep(folder, "plan", cells, steps=100, cycle_s=0.0, dry_run=True)
-    rows = cells * 100
-    with (folder / "rows.jsonl").open("w") as file:
-        for number in range(rows):
-            row = {"step": number % 100, "train_mean_nll": 1.5, "learning_rate": 1e-5, "epoch": 1.0}
-            row |= {"num_tokens": 9000, "num_loss_tokens": 8000, "time/step": 1.0, "attempt": 1}
-            file.write(json.dumps(row) + "\n")
-    parsed = measure(POLARS.format(rows=rows), folder)
-    ratio = planned.cpu_s / parsed.cpu_s
+    new = sweep(folder, "plan", cells, steps=METRIC_ROWS, cycle_s=0.0, planned="waiting")
+    draw = random.Random(7)
+    for number, identity in enumerate((folder / "identities.txt").read_text().split()):
+        place = folder / "runs" / f"2026-11-24-{number:06d}-plan-{identity[-6:]}"
+        make_run(place, identity, METRIC_ROWS, draw)
+    parsed = measure(POLARS.format(rows=cells * METRIC_ROWS), folder)
+    done = sweep(folder, "plan", cells, steps=METRIC_ROWS, cycle_s=0.0, planned="done")
+    ratio = done.cpu_s / parsed.cpu_s
     return [
-        f"| polars: parse {rows:,} lines of metrics ({cells:,} cells x 100 steps) "
-        f"| {line(parsed)} | 1.00 | |",
-        f"| plan a grid of {cells:,} cells (--dry-run) | {line(planned)} | {ratio:.2f} "
-        f"(CPU) | {planned.cpu_s / cells * 1000:.1f} ms a cell |",
+        f"| plan a grid of {cells:,} cells, none begun | {line(new)} | | "
+        f"{new.cpu_s / cells * 1000:.1f} ms of CPU a cell |",
+        f"| polars: parse the {cells:,} logs of {METRIC_ROWS:,} rows | {line(parsed)} | 1.00 | |",
+        f"| plan the same grid, all done | {line(done)} | {ratio:.2f} (CPU) "
+        f"| {verdict(ratio <= 3)} at most 3 |",
     ]
 
 
@@ -167,22 +172,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--only", choices=["runs", "plan"])
+    parser.add_argument("--only", choices=["runs", "plan", "show"])
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--cycle-s", type=float, default=1.0)
     parser.add_argument("--cells", type=int, default=1000)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    lines: list[str] = []
+    tables: list[list[str]] = []
+    head = ["| what | wall | CPU | memory | ratio | goal |", "|---|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        if given.only != "plan":
-            lines += runs(folder, given.steps, given.cycle_s)
-        if given.only != "runs":
+        if given.only != "show":
             sweep(folder, "warm", 1, steps=2, cycle_s=0.0)
-            lines += plan(folder, given.cells)
-    head = ["| what | wall | CPU | memory | ratio | goal |", "|---|---|---|---|---|---|"]
-    table = "\n".join([*head, *lines])
+        if given.only in (None, "runs"):
+            tables.append([*head, *runs(folder, given.steps, given.cycle_s)])
+        if given.only in (None, "plan"):
+            tables.append([*head, *plan(folder, given.cells)])
+    if given.only in (None, "show"):
+        tables.append(show(runs=500, rows=METRIC_ROWS, repeat=3))
+    table = "\n\n".join("\n".join(lines) for lines in tables)
     print(table)
     if given.write:
         load = os.getloadavg()[0]

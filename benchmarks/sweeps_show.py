@@ -144,34 +144,41 @@ def measure(code: str, root: Path) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main() -> None:
-    """Make the files, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=500)
-    parser.add_argument("--rows", type=int, default=1000)
-    parser.add_argument("--repeat", type=int, default=3)
-    options = parser.parse_args()
-    total = options.runs * options.rows
+def show(runs: int, rows: int, repeat: int) -> list[str]:
+    """Make the files, measure, and give the lines of a Markdown table."""
+    total = runs * rows
     ways = {
-        "ot runs show": OURS.replace("{runs}", str(options.runs)),
+        f"`ot runs show` of {runs:,} runs": OURS.replace("{runs}", str(runs)),
         "polars, file by file": EACH.replace("{rows}", str(total)),
         "polars, one scan": SCAN.replace("{rows}", str(total)),
     }
     with tempfile.TemporaryDirectory(prefix="ot-show-") as name:
         root = Path(name)
-        make(root, options.runs, options.rows)
-        size = sum(path.stat().st_size for path in root.glob("runs/*/metrics.jsonl"))
-        print(f"{options.runs} runs, {total:,} metric rows, {size / 1e6:.0f} MB of metrics.jsonl")
+        make(root, runs, rows)
         taken: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-        for _ in range(options.repeat):
+        for _ in range(repeat):
             for way, code in ways.items():
                 taken[way].append(measure(code, root))
     best = {way: (min(w for w, _ in some), min(c for _, c in some)) for way, some in taken.items()}
-    base_wall = min(best[way][0] for way in ways if way.startswith("polars"))
-    base_cpu = min(best[way][1] for way in ways if way.startswith("polars"))
-    print(f"{'':24}{'wall s':>8}{'ratio':>7}{'CPU s':>8}{'ratio':>7}")
-    for way, (wall, cpu) in best.items():
-        print(f"{way:24}{wall:8.2f}{wall / base_wall:7.2f}{cpu:8.2f}{cpu / base_cpu:7.2f}")
+    least_wall, least_cpu = best["polars, one scan"]
+    return [
+        f"| {total:,} rows of metrics, {runs:,} finished runs | wall | ratio | CPU | ratio |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {way} | {wall:.2f} s | {wall / least_wall:.2f} | {cpu:.2f} s | {cpu / least_cpu:.2f} |"
+            for way, (wall, cpu) in best.items()
+        ),
+    ]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    print("\n".join(show(options.runs, options.rows, options.repeat)))
 
 
 if __name__ == "__main__":
