@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["AFTER_NAME", "BEFORE_HINT", "close_to", "did_you_mean"]
+__all__ = ["AFTER_NAME", "AFTER_SENTENCE", "BEFORE_HINT", "close_to", "did_you_mean"]
 
 AFTER_NAME = " (did you mean {}?)"
+AFTER_SENTENCE = "; did you mean {}?"
 BEFORE_HINT = "did you mean {}? "
 _CUTOFF = 0.6
 

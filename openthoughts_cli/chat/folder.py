@@ -11,9 +11,9 @@ from typing import Any
 from filelock import FileLock
 from tokenizers import Tokenizer
 
-from openthoughts_cli.errors import ModelError
+from openthoughts_cli.errors import DataError, ModelError
 from openthoughts_cli.places import cache_dir
-from openthoughts_cli.store import as_storage_errors, directory_aside
+from openthoughts_cli.store import as_storage_errors, directory_aside, read_object
 
 __all__ = ["FILES", "TokenizerFiles", "kept_folder", "read_folder", "write_json"]
 
@@ -89,19 +89,10 @@ def read_folder(folder: Path, *, model: str) -> TokenizerFiles:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(
-            f"{path} is not valid JSON: {error}", hint="fetch or copy the file again"
-        ) from error
-    if not isinstance(value, dict):
-        raise ModelError(
-            f"{path} holds JSON that is not an object", hint="fetch or copy the file again"
-        )
-    return value
+        return read_object(path) or {}
+    except DataError as error:
+        raise ModelError(error.message, hint="fetch or copy the file again") from error
 
 
 def _template(folder: Path, config: dict[str, Any], model: str) -> str | None:

@@ -24,6 +24,7 @@ from openthoughts_cli.cli.options import (
     SeedOption,
     SetOption,
     SubsetOption,
+    UnsafeOption,
     YesOption,
     given,
 )
@@ -94,10 +95,7 @@ def eval_(
             "--prompt", metavar="NAME=FILE", help="A benchmark's prompt template. Repeatable."
         ),
     ] = None,
-    unsafe_no_sandbox: Annotated[
-        bool,
-        typer.Option("--unsafe-no-sandbox", help="Run code answers on this machine unprotected."),
-    ] = False,
+    unsafe_no_sandbox: UnsafeOption = False,
     name: NameOption = None,
     output_dir: OutputDirOption = None,
     dry_run: Annotated[

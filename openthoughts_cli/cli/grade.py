@@ -9,7 +9,7 @@ import typer
 
 from openthoughts_cli.cli import complete
 from openthoughts_cli.cli.console import open_console
-from openthoughts_cli.cli.options import JsonOption, PlainOption, QuietOption
+from openthoughts_cli.cli.options import JsonOption, PlainOption, QuietOption, UnsafeOption
 
 __all__ = ["app"]
 
@@ -27,10 +27,7 @@ def grade(
     answers: Annotated[
         Path, typer.Option("--answers", "-a", metavar="FILE", help="A JSONL file of answers.")
     ],
-    unsafe_no_sandbox: Annotated[
-        bool,
-        typer.Option("--unsafe-no-sandbox", help="Run code answers on this machine unprotected."),
-    ] = False,
+    unsafe_no_sandbox: UnsafeOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     plain: PlainOption = False,

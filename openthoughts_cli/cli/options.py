@@ -40,10 +40,12 @@ __all__ = [
     "RunOption",
     "SeedOption",
     "SetOption",
+    "SkipUnavailableOption",
     "SourceOption",
     "SubsetArgument",
     "SubsetOption",
     "TokenizerOption",
+    "UnsafeOption",
     "YesOption",
     "given",
     "go_offline",
@@ -209,6 +211,13 @@ BenchmarkOption = Annotated[
         help="A benchmark to run. Repeatable.",
         autocompletion=complete.benchmarks,
     ),
+]
+SkipUnavailableOption = Annotated[
+    bool, typer.Option("--skip-unavailable", help="Leave out benchmarks that cannot run here.")
+]
+UnsafeOption = Annotated[
+    bool,
+    typer.Option("--unsafe-no-sandbox", help="Run code answers on this machine unprotected."),
 ]
 
 

@@ -29,6 +29,7 @@ from openthoughts_cli.cli.options import (
     PlainOption,
     QuietOption,
     RunArgument,
+    UnsafeOption,
 )
 
 __all__ = ["app"]
@@ -185,10 +186,7 @@ def export(
 def regrade(
     run: RunArgument,
     benchmark: BenchmarkOption = None,
-    unsafe_no_sandbox: Annotated[
-        bool,
-        typer.Option("--unsafe-no-sandbox", help="Run code answers on this machine unprotected."),
-    ] = False,
+    unsafe_no_sandbox: UnsafeOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     plain: PlainOption = False,

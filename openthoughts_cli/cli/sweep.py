@@ -15,6 +15,7 @@ from openthoughts_cli.cli.options import (
     PlainOption,
     QuietOption,
     SetOption,
+    SkipUnavailableOption,
     YesOption,
     given,
 )
@@ -55,9 +56,7 @@ def sweep(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="The first failure stops the other cells.")
     ] = False,
-    skip_unavailable: Annotated[
-        bool, typer.Option("--skip-unavailable", help="Leave out benchmarks that cannot run here.")
-    ] = False,
+    skip_unavailable: SkipUnavailableOption = False,
     attach: Annotated[
         bool,
         typer.Option("--attach", help="Watch the sweep, which another process runs."),

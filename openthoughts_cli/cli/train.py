@@ -19,6 +19,7 @@ from openthoughts_cli.cli.options import (
     QuietOption,
     SeedOption,
     SetOption,
+    SkipUnavailableOption,
     SubsetOption,
     YesOption,
     given,
@@ -62,9 +63,7 @@ def train(
             metavar="RUN", help="Watch this run, which another process trains; Ctrl-C leaves."
         ),
     ] = None,
-    skip_unavailable: Annotated[
-        bool, typer.Option("--skip-unavailable", help="Leave out benchmarks that cannot run here.")
-    ] = False,
+    skip_unavailable: SkipUnavailableOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and its cost; start nothing.")
     ] = False,

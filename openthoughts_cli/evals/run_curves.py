@@ -16,6 +16,7 @@ from openthoughts_cli.evals.records import EvalDirectory
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
 from openthoughts_cli.runs.stamps import Stamp, file_stamp
+from openthoughts_cli.runs.thinning import evenly_spread
 from openthoughts_cli.store import read_lines
 
 __all__ = ["AXES", "TRAIN_LOSS", "Axis", "Point", "curve", "curve_names"]
@@ -67,21 +68,13 @@ def curve(run: RunDirectory, name: str, axis: Axis = "step") -> list[Point]:
         benchmark, _, metric = name.partition("/")
         found = _measured(run).evals.get(benchmark, [])
         values = [(step, float(scores[metric])) for step, scores in found if metric in scores]
-    spread = _spread(values)
     place = _places(run, axis)
     points: list[Point] = []
-    for step, value in spread:
+    for index in evenly_spread(len(values), _MOST_POINTS):
+        step, value = values[index]
         low, high = (None, None) if name == TRAIN_LOSS else _interval(run, name, step)
         points.append(Point(step, place(step), value, low, high))
     return points
-
-
-def _spread(values: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    if len(values) <= _MOST_POINTS:
-        return values
-    last = len(values) - 1
-    chosen = sorted({round(i * last / (_MOST_POINTS - 1)) for i in range(_MOST_POINTS)})
-    return [values[index] for index in chosen]
 
 
 class _Places:

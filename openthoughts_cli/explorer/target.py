@@ -9,7 +9,7 @@ from openthoughts_cli.data.subset import subset_names
 from openthoughts_cli.errors import NotFoundError, UsageError
 from openthoughts_cli.explorer.settings import Kind, Settings
 from openthoughts_cli.runs.layout import list_runs
-from openthoughts_cli.words import did_you_mean
+from openthoughts_cli.words import AFTER_SENTENCE, did_you_mean
 
 __all__ = ["find_settings"]
 
@@ -50,7 +50,7 @@ def find_settings(
     if kind:
         return Settings(dataset, tokenizer, full, kind, str(here.resolve()))
     subsets, runs = subset_names(), [run.run_id for run in list_runs()]
-    guess = did_you_mean(target, [*subsets, *runs], "; did you mean {}?")
+    guess = did_you_mean(target, [*subsets, *runs], AFTER_SENTENCE)
     raise NotFoundError(
         f"there is no subset, run or sweep {target!r}{guess}",
         hint=f"subsets: {', '.join(subsets[-8:]) or 'none yet'}; "

@@ -19,11 +19,17 @@ from typing import Any
 from openthoughts_cli.chat.locate import locate as locate_tokenizer
 from openthoughts_cli.chat.smollm2 import SMOLLM2_ALIAS, SMOLLM2_HUB_ID
 from openthoughts_cli.digests import sha256_file
-from openthoughts_cli.errors import ConflictError, IntegrityError, ModelError
+from openthoughts_cli.errors import (
+    ConflictError,
+    DataError,
+    IntegrityError,
+    ModelError,
+    StorageError,
+)
 from openthoughts_cli.events import Listener, Notice, silent
 from openthoughts_cli.export.card import model_card, public_name
 from openthoughts_cli.export.weights import Weights, find_weights, require_fetchable, service_of
-from openthoughts_cli.store import directory_aside, write_whole
+from openthoughts_cli.store import directory_aside, read_object, write_whole
 
 __all__ = ["EXPORT_FILE", "Exported", "check_export", "export_weights", "read_export"]
 
@@ -121,11 +127,11 @@ def export_weights(
 def read_export(folder: Path) -> dict[str, Any] | None:
     """export.json of a folder; None where it is no export."""
     try:
-        record = json.loads((folder / EXPORT_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_object(folder / EXPORT_FILE)
+    except (DataError, StorageError):
         return None
     wanted = ("identity", "files")
-    if not isinstance(record, dict) or not all(isinstance(record.get(k), dict) for k in wanted):
+    if record is None or not all(isinstance(record.get(k), dict) for k in wanted):
         return None
     return record
 

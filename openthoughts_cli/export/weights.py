@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from openthoughts_cli.errors import ModelError, NotFoundError
 from openthoughts_cli.runs.layout import Checkpoint, RunDirectory, find_run, list_runs
 from openthoughts_cli.training.checkpoints import unusable
 from openthoughts_cli.training.verb import recorded_config
+from openthoughts_cli.words import did_you_mean
 
 __all__ = ["Weights", "find_weights", "require_fetchable", "service_of"]
 
@@ -162,8 +162,7 @@ def _named(run: RunDirectory, known: list[Checkpoint], name: str) -> Checkpoint:
     if at_step:
         return at_step[-1]
     names = [entry.name for entry in known]
-    close = difflib.get_close_matches(name, names, n=1)
-    guess = f" (did you mean {close[0]}?)" if close else ""
     raise NotFoundError(
-        f"{run.run_id} has no checkpoint {name!r}{guess}", hint=f"choose from {', '.join(names)}"
+        f"{run.run_id} has no checkpoint {name!r}{did_you_mean(name, names)}",
+        hint=f"choose from {', '.join(names)}",
     )

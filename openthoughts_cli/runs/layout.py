@@ -11,7 +11,7 @@ from typing import Any
 from openthoughts_cli.errors import DataError, NotFoundError
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.store import read_lines, read_object, write_whole
-from openthoughts_cli.words import did_you_mean
+from openthoughts_cli.words import AFTER_SENTENCE, did_you_mean
 
 __all__ = ["Checkpoint", "RunDirectory", "find_run", "list_runs", "new_run_id"]
 
@@ -206,7 +206,7 @@ def find_run(name_or_path: str, *, root: Path | None = None) -> RunDirectory:
         if (place / "config.json").is_file():
             return RunDirectory(place)
     known = [run.run_id for run in list_runs(root)]
-    guess = did_you_mean(name_or_path, known, "; did you mean {}?")
+    guess = did_you_mean(name_or_path, known, AFTER_SENTENCE)
     listed = (
         ", ".join(known[-8:]) if known else f"there are none under {root} yet (ot train makes one)"
     )

@@ -21,7 +21,7 @@ from openthoughts_cli.sweeps.grid import expand, recipe_names
 from openthoughts_cli.sweeps.keys import Key, UnknownKey, parse_key
 from openthoughts_cli.sweeps.problems import Problems
 from openthoughts_cli.sweeps.requests import SubsetReader, SubsetRequest
-from openthoughts_cli.words import did_you_mean
+from openthoughts_cli.words import AFTER_SENTENCE, did_you_mean
 
 __all__ = ["Cell", "Drafted", "draft_cells"]
 
@@ -237,7 +237,7 @@ class _Draft:
             return names[0]
         if isinstance(given, str):
             if given not in names:
-                guess = did_you_mean(given, names, "; did you mean {}?")
+                guess = did_you_mean(given, names, AFTER_SENTENCE)
                 self.problems.add(("baseline",), f"no recipe is called {given!r}{guess}")
             return given
         found = [

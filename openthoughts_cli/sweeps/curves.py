@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from openthoughts_cli.runs.thinning import evenly_spread
 from openthoughts_cli.store import read_lines
 
 if TYPE_CHECKING:
@@ -34,10 +35,8 @@ class Curve:
 
     def points(self, most: int | None = None) -> list[tuple[float, float]]:
         """(step, value); at most so many, evenly spread, the last one included."""
-        last = len(self.steps) - 1
-        chosen = np.arange(last + 1)
-        if most is not None and last >= most:
-            chosen = np.unique(np.linspace(0, last, most).round().astype(np.int64))
+        count = len(self.steps)
+        chosen = slice(None) if most is None else evenly_spread(count, most)
         pairs = zip(self.steps[chosen], self.values[chosen], strict=True)
         return [(float(step), float(value)) for step, value in pairs]
 

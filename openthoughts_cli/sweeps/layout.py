@@ -17,9 +17,9 @@ from typing import Any, TypeAlias
 from openthoughts_cli.errors import DataError, NotFoundError
 from openthoughts_cli.places import runs_dir, sweeps_dir
 from openthoughts_cli.runs.layout import RunDirectory
-from openthoughts_cli.store import append_line, read_lines, write_whole
+from openthoughts_cli.store import append_line, read_lines, read_object, write_whole
 from openthoughts_cli.sweeps.states import CellState, state_of
-from openthoughts_cli.words import did_you_mean
+from openthoughts_cli.words import AFTER_SENTENCE, did_you_mean
 
 __all__ = [
     "SWEEP_FORMAT",
@@ -134,21 +134,21 @@ class SweepDirectory:
             DataError: it is missing, damaged, or of another version.
         """
         try:
-            record = json.loads(self.sweep_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            record = read_object(self.sweep_path)
+        except DataError as error:
+            raise DataError(
+                error.message,
+                hint="run `ot sweep` with its grid again: it writes the file anew; no run is lost",
+            ) from error
+        if record is None:
             raise DataError(
                 f"{self.sweep_path} is missing: {self.path} is not a sweep",
                 hint="give the name of a sweep or the folder that holds its sweep.json",
-            ) from None
-        except (OSError, ValueError) as error:
+            )
+        if record.get("format") != SWEEP_FORMAT:
             raise DataError(
-                f"{self.sweep_path} is damaged: {error}",
-                hint="run `ot sweep` with its grid again: it writes the file anew; no run is lost",
-            ) from error
-        if not isinstance(record, dict) or record.get("format") != SWEEP_FORMAT:
-            found = record.get("format") if isinstance(record, dict) else "no object"
-            raise DataError(
-                f"{self.sweep_path} is of format {found}; this version reads {SWEEP_FORMAT}",
+                f"{self.sweep_path} is of format {record.get('format')}; this version reads "
+                f"{SWEEP_FORMAT}",
                 hint="use the version of `ot` that wrote it, or run `ot sweep` with its grid again",
             )
         return record
@@ -308,7 +308,7 @@ def find_sweep(name_or_path: str, *, root: Path | None = None) -> SweepDirectory
         if (place / "sweep.json").is_file():
             return SweepDirectory(place)
     known = [sweep.name for sweep in list_sweeps(root)]
-    guess = did_you_mean(name_or_path, known, "; did you mean {}?")
+    guess = did_you_mean(name_or_path, known, AFTER_SENTENCE)
     listed = ", ".join(known[-8:]) or f"there are none under {root} yet (ot sweep makes one)"
     raise NotFoundError(f"no sweep {name_or_path!r}{guess}", hint=f"sweeps: {listed}")
 

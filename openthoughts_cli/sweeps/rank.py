@@ -28,7 +28,7 @@ from openthoughts_cli.sweeps.seeds import (
     recipe_interval,
     seed_noise,
 )
-from openthoughts_cli.words import did_you_mean
+from openthoughts_cli.words import AFTER_SENTENCE, did_you_mean
 
 __all__ = ["rank_sweep"]
 
@@ -197,7 +197,7 @@ def _baseline(entries: Sequence[Entry], name: str | None) -> str:
     name = name if name in recipes else name.replace(", ", ",")  # as tables show it
     if name not in recipes:
         raise NotFoundError(
-            f"the sweep has no recipe {name!r}{did_you_mean(name, recipes, '; did you mean {}?')}",
+            f"the sweep has no recipe {name!r}{did_you_mean(name, recipes, AFTER_SENTENCE)}",
             hint=f"recipes: {', '.join(recipes[:12])}",
         )
     return name
@@ -222,7 +222,7 @@ def _check_measured(results: Sequence[CellResult], metric: Metric) -> None:
     )
     raise NotFoundError(
         f"no cell of the sweep was measured by {metric.key}"
-        f"{did_you_mean(metric.key, there, '; did you mean {}?')}",
+        f"{did_you_mean(metric.key, there, AFTER_SENTENCE)}",
         hint=f"measured: {', '.join(there) or 'nothing'}",
     )
 

@@ -266,7 +266,7 @@ def test_a_folder_of_something_else_is_never_replaced(run: RunDirectory, tmp_pat
     place.mkdir()
     (place / "thesis.txt").write_text("years")
 
-    with pytest.raises(ConflictError, match="no export of ot"):
+    with pytest.raises(ConflictError, match="not an export of ot"):
         export_weights(str(run.path), to=place, force=True)
 
     assert (place / "thesis.txt").read_text() == "years"

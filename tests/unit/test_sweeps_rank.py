@@ -323,7 +323,7 @@ def test_metrics_are_read(text: str, key: str) -> None:
     "text", ["", "eval/", "nll/pass@1", "aime25/mean", "aime25/pass@0", "aime25/pass@x", "a/mean@2"]
 )
 def test_what_cannot_rank_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no metric that can rank"):
+    with pytest.raises(UsageError, match="not a metric that can rank"):
         parse_metric(text)
 
 
