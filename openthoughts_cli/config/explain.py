@@ -27,6 +27,7 @@ from openthoughts_cli.words import close_to, did_you_mean
 
 __all__ = ["explain_errors", "explain_lax_values", "explain_unknown_key"]
 
+_MOST_LISTED_KEYS = 12
 _OTHER_NAMES = {
     "train": {"lr": "learning_rate", "bs": "batch_size", "rank": "lora_rank", "r": "lora_rank",
               "benchmarks": "evals", "num_epochs": "epochs", "model_name": "model"},
@@ -112,6 +113,8 @@ def explain_unknown_key(model: type[ConfigModel], path: KeyPath) -> str:
     keys = [field.key for field in walk_fields(model)]
     if deeper := [key for key in keys if key.rsplit(".", 1)[-1] == plain]:
         return f"unknown key; did you mean {deeper[0]}?"
+    if len(siblings) > _MOST_LISTED_KEYS:
+        return "unknown key, and no key is like it"
     return f"unknown key; the keys here are {', '.join(siblings)}"
 
 

@@ -237,11 +237,22 @@ def _validate(model: type[M], layers: Layers, problems: _Problems, file: Path | 
         config = model.model_validate(layers.values)
     except ValidationError as error:
         found = explain_errors(model, error) | found
+    placed: list[tuple[str, str, str]] = []
     for path, what in found.items():
         origin = layers.nearest_origin(_key_meant(path, what, layers))
         where = str(origin) if origin is not None else str(file or "")
-        problems.add(where, dotted(path), what)
+        placed.append((where, dotted(path), what))
+    for where, key, what in sorted(placed, key=lambda problem: _line_of(problem[0])):
+        problems.add(where, key, what)
     return config
+
+
+def _line_of(where: str) -> tuple[str, int, int]:
+    """To sort by: places in files from the top down, and what stands in no file after them."""
+    file, line, column = (where.rsplit(":", 2) + ["", ""])[:3]
+    if line.isdecimal() and column.isdecimal():
+        return file, int(line), int(column)
+    return "\U0010ffff", 0, 0
 
 
 def _key_meant(path: KeyPath, what: str, layers: Layers) -> KeyPath:

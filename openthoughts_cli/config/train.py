@@ -172,7 +172,7 @@ class TrainConfig(ConfigModel):
     @classmethod
     def _a_positive_rate(cls, value: float | str) -> float | str:
         if not isinstance(value, str) and not value > 0:
-            raise ValueError(f"learning_rate {value} must be above 0, or `auto`")
+            raise ValueError(f"{value} must be above 0, or `auto`")
         return value
 
     @field_validator("lora_rank")
@@ -180,7 +180,7 @@ class TrainConfig(ConfigModel):
     def _a_power_of_two(cls, value: int) -> int:
         if value & (value - 1):
             below = 1 << (value.bit_length() - 1)
-            raise ValueError(f"lora_rank {value} is not a power of two: try {below} or {below * 2}")
+            raise ValueError(f"{value} is not a power of two: try {below} or {below * 2}")
         return value
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_all_problems_come_at_once_each_with_its_place(tmp_path: Path) -> None:
         ("8:1", "epochs: the key is there twice, first on line 7; keep one"),
         ("1:1", "learning_raet: unknown key; did you mean learning_rate?"),
         ("2:1", "batch_size: expected a whole number, at least 1, got the text '32': leave out"),
-        ("3:1", "lora_rank: lora_rank 33 is not a power of two: try 32 or 64"),
+        ("3:1", "lora_rank: 33 is not a power of two: try 32 or 64"),
         ("4:1", "source: unknown key; this key belongs to `ot subset`"),
         ("5:10", "engine.kind: expected one of auto, tinker, local, got the text 'locl': did you"),
         ("5:22", "engine.devise: unknown key; did you mean engine.device?"),
@@ -48,6 +49,9 @@ def test_all_problems_come_at_once_each_with_its_place(tmp_path: Path) -> None:
         ("6:25", "evals.aime25: expected a mapping of settings, got 7"),
     ]:
         assert f"{file}:{where}: {what}" in text
+    places = [int(found) for found in re.findall(r"bad\.yaml:(\d+):\d+: ", text)]
+    assert places[0] == 8, "a key that is there twice is seen first"
+    assert places[1:] == sorted(places[1:]), "the others stand in the order of the file"
     assert "--set save_every=-1: save_every: expected a whole number, at least 0, got -1" in text
 
 
@@ -62,7 +66,7 @@ def test_all_problems_come_at_once_each_with_its_place(tmp_path: Path) -> None:
         ("checkpoint", "this key belongs to `ot eval`"),
         ("dataset", "this key belongs to `ot subset`"),
         ("axes", "this key belongs to `ot sweep`"),
-        ("qqqq", "the keys here are subset, model, engine,"),
+        ("qqqq", "unknown key, and no key is like it"),
         ("engine.device", "in a file it is nested: `engine: {device: ...}`"),
     ],
 )

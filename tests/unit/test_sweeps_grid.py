@@ -228,7 +228,7 @@ def test_everything_wrong_with_a_grid_is_told_at_once_with_its_place(tmp_path: P
         "  grid.yaml:1:8: learning_rat: unknown key; did you mean learning_rate?",
         "  grid.yaml:4:31: train.learning_rate: expected a number or auto, got the text 'a'; "
         "for example `learning_rate: 1e-05`",
-        "  grid.yaml:6:24: train.lora_rank: lora_rank 9 is not a power of two: try 8 or 16",
+        "  grid.yaml:6:24: train.lora_rank: 9 is not a power of two: try 8 or 16",
     ]
 
 
