@@ -178,6 +178,7 @@ app = typer.Typer(
     name="ot",
     cls=LazyGroup,
     help="Cut a subset of OpenThoughts3, fine-tune on it, and find out which recipe is better.",
+    epilog="New here: ot quickstart. What works on this machine: ot doctor.",
     no_args_is_help=True,
     context_settings=_CONTEXT,
     pretty_exceptions_enable=False,
