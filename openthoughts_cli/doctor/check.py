@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from openthoughts_cli.redaction import redact
+
 __all__ = ["Check", "Status", "fail", "ok", "warn", "worst"]
 
 Status = Literal["ok", "warn", "fail"]
@@ -26,6 +28,11 @@ class Check:
     status: Status
     text: str
     fix: str = ""
+
+    def __post_init__(self) -> None:
+        # Both may quote an address of the environment, or a server.
+        object.__setattr__(self, "text", redact(self.text))
+        object.__setattr__(self, "fix", redact(self.fix))
 
     def __repr__(self) -> str:
         fix = f" ({self.fix})" if self.fix else ""

@@ -30,6 +30,7 @@ from openthoughts_cli.hub.session import (
     short_reason,
     why_unreachable,
 )
+from openthoughts_cli.redaction import redact
 
 __all__ = ["Content", "Kind", "Repository", "check_writer", "content_size", "writable"]
 
@@ -174,8 +175,8 @@ def writable(repo: str, kind: Kind, *, public: bool) -> Generator[Repository]:
 
 
 def page_of(repo: str, kind: Kind) -> str:
-    """The address of a repository's page."""
-    return f"{endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repo}"
+    """The address of a repository's page, to be shown: without a password of `HF_ENDPOINT`."""
+    return redact(f"{endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repo}")
 
 
 def content_size(content: Content) -> int:

@@ -59,6 +59,10 @@ class DatasetHub:
     """Those of the repositories that hold a model."""
     private: set[str] = field(default_factory=set[str])
     gated: set[str] = field(default_factory=set[str])
+    admits: set[str] = field(default_factory=lambda: {f"Bearer {TOKEN}"})
+    """What an Authorization header may say."""
+    quoting: set[str] = field(default_factory=set[str])
+    """Repositories whose requests are refused in words that hold the Authorization header."""
     faults: list[Fault] = field(default_factory=list[Fault])
     ranges: bool = True
     requests: list[str] = field(default_factory=list[str])
@@ -129,6 +133,10 @@ class _Handler(Writes, BaseHTTPRequestHandler):
         self.fault = self.hub.fault_for(line)
         if self.fault is not None and self.fault.status is not None:
             return self.send(self.fault.status, b"", self.fault.headers)
+        if any(f"/{name}" in path for name in self.hub.quoting):
+            said = f"go away, {self.headers.get('Authorization', 'nobody')}"
+            body = json.dumps({"error": said}).encode()
+            return self.send(400, body, {"x-error-message": said})
         if path.startswith("/store/"):
             return self._store(path.removeprefix("/store/"), body)
         if self.write(path, body):
@@ -141,7 +149,7 @@ class _Handler(Writes, BaseHTTPRequestHandler):
 
     @property
     def allowed(self) -> bool:
-        return self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        return self.headers.get("Authorization") in self.hub.admits
 
     def _repository(self, path: str, name: str, body: bytes) -> None:
         if name in self.hub.private and not self.allowed:

@@ -1,8 +1,9 @@
 """Keys are planted in the environment, whole journeys are run, and every byte left behind is read.
 
 The journeys: a subset; training with W&B offline, on this machine and on the scripted Tinker server;
-programs in the sandbox that look for the keys; a page about the run; a server that quotes the key
-back in its error; an address with a password; a bug that quotes a key.
+a sweep there, and its ranking; an export, and its push to a hub; the explorer; the doctor; programs
+in the sandbox that look for the keys; pages about the runs; a server that quotes the key back in
+its error; an address with a password; a bug that quotes a key.
 """
 
 from __future__ import annotations
@@ -10,18 +11,25 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import connect
 
 from openthoughts_cli.engine.base import ModelInfo
 from openthoughts_cli.places import cache_dir
-from tests.doubles.loopback_http import HttpRequest, HttpResponse, LoopbackServer
+from tests.doubles.dataset_hub import DatasetHub, dataset_hub
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.tinker_server import TinkerServer
 from tests.e2e.test_eval_journeys import lcb_rows
@@ -54,6 +62,12 @@ print('found' if any(word in text for word in (b'Turtle', b'tml-', b'hf_', b'0f5
 print(text[:2000], file=sys.stderr)
 """
 """Right (it prints 4) only where it finds no key; what it sees goes to stderr, and into the verdict."""
+
+GRID = """
+base: {batch_size: 4, epochs: 1, evals: {nll: {}}, wandb: {mode: disabled}}
+subset: small
+axes: {train.learning_rate: [1e-3, 1e-4]}
+"""
 
 CRASH = """
 import os, sys
@@ -90,31 +104,27 @@ def leaks(root: Path) -> list[str]:
     return found
 
 
-async def quoting(request: HttpRequest) -> HttpResponse:
-    """A hub that says no and quotes what it was sent, in its body and in a header."""
-    said = f"go away, {request.headers.get('authorization', 'nobody')}"
-    return HttpResponse(
-        400, json.dumps({"error": said}).encode(), headers={"x-error-message": said}
-    )
+@pytest.fixture
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Generator[DatasetHub]:
+    """Takes pushes, and refuses one data set in words that quote what it was sent."""
+    basic = base64.b64encode(f"planted:{IN_AN_ADDRESS}".encode()).decode()
+    with dataset_hub({}) as hub:
+        hub.root = tmp_path_factory.mktemp("hub")
+        hub.admits = {f"Bearer {SECRETS['HF_TOKEN']}", f"Basic {basic}"}
+        hub.quoting = {"someone/private"}
+        yield hub
 
 
 @pytest.fixture
-def hub() -> Generator[LoopbackServer]:
-    server = LoopbackServer(quoting)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def environ(tmp_path: Path, hub: LoopbackServer) -> dict[str, str]:
+def environ(tmp_path: Path, hub: DatasetHub) -> dict[str, str]:
     """The planted keys; every place that a program may write to by itself is in `tmp_path`."""
     for name in ("home", "tmp", "cache"):
         (tmp_path / name).mkdir()
     for shared in ("tokenizers", "wheels", "said", "renderers"):  # public, and slow to make
         (tmp_path / "cache" / shared).symlink_to(cache_dir() / shared)
         (cache_dir() / shared).mkdir(parents=True, exist_ok=True)
-    kept = {k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS", "OT_INDEX")}
+    places = {f"OT_{place}" for place in ("RUNS", "SUBSETS", "INDEX", "SWEEPS", "STATE")}
+    kept = {k: v for k, v in os.environ.items() if k not in places}
     del kept["WANDB_MODE"]
     return {
         **kept,
@@ -124,6 +134,7 @@ def environ(tmp_path: Path, hub: LoopbackServer) -> dict[str, str]:
         "OT_CACHE": str(tmp_path / "cache"),
         "HF_HOME": str(tmp_path / "home/hf"),
         "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
         "HF_ENDPOINT": hub.url.replace("http://", f"http://planted:{IN_AN_ADDRESS}@"),
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(REPOSITORY),
@@ -141,7 +152,7 @@ def test_a_leak_would_be_seen(tmp_path: Path, secret: str) -> None:
 
 
 def test_planted_keys_are_nowhere(
-    tmp_path: Path, tiny_model: Path, environ: dict[str, str], hub: LoopbackServer
+    tmp_path: Path, tiny_model: Path, environ: dict[str, str], hub: DatasetHub
 ) -> None:
     served = (ModelInfo(QWEN, 4096),)
     modules = ("openthoughts_cli.engine.local.engine", "peft", "openthoughts_cli.engine.tinker")
@@ -156,6 +167,10 @@ def test_planted_keys_are_nowhere(
                 assert warm.wait() == code, warm.said()
 
             _subset_and_training(ot, tiny_model)
+            _sweep(ot, tmp_path)
+            _export_and_push(ot, hub)
+            _explorer(warm, tmp_path)
+            ot("doctor", "--json")
             _sandbox(ot, tmp_path)
             _refusals(ot, server)
             said = warm.said()
@@ -193,6 +208,48 @@ def _subset_and_training(ot: Any, tiny_model: Path) -> None:
         ot("report", run)
         ot("runs", "show", run, "--json")
     ot("runs", "ls")
+
+
+def _sweep(ot: Any, tmp_path: Path) -> None:
+    grid = tmp_path / "rates.yaml"
+    grid.write_text(GRID)
+    ot("sweep", grid, "--yes")
+    ot("runs", "show", "rates", "--json")
+    ot("report", "rates")
+
+
+def _export_and_push(ot: Any, hub: DatasetHub) -> None:
+    ot("runs", "export", "here")
+    ot("push", "here", "me/weights", "--json")
+    assert hub.models == hub.private == {"me/weights"}
+    assert leaks(hub.root) == []
+    assert hub.strangers == []  # its store was sent no token
+
+
+def _explorer(warm: WarmStart, tmp_path: Path) -> None:
+    """Open the page of a run as a browser does, and keep all that it sends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    pid = warm.start("explore", "here", "--no-open", "--port", port)
+    until_s = time.monotonic() + 120
+    while f"http://127.0.0.1:{port}" not in warm.said():
+        assert time.monotonic() < until_s, warm.said()
+        time.sleep(0.1)
+    sent = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30).read()
+    asking = BackMsg()
+    asking.rerun_script.page_name = "runs"
+    with connect(f"ws://127.0.0.1:{port}/_stcore/stream", max_size=None) as page:
+        page.send(asking.SerializeToString())
+        finished = False
+        while not finished:
+            sent += (message := bytes(page.recv(timeout=60, decode=False)))
+            told = ForwardMsg.FromString(message)
+            finished = told.WhichOneof("type") == "script_finished" and not told.script_finished
+    assert b"here" in sent
+    (tmp_path / "explored").write_bytes(sent)
+    os.kill(pid, signal.SIGINT)
+    assert warm.wait() == 0, warm.said()
 
 
 def _sandbox(ot: Any, tmp_path: Path) -> None:
