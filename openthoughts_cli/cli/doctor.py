@@ -86,7 +86,7 @@ def _rendered(checks: list[Check]) -> Any:
                 continue
             text = Text(check.text)
             if check.fix:
-                text.append(f"\n{check.fix}", style="cyan")
+                text.append(f"\nfix: {check.fix}", style="cyan")
             grid.add_row(Text(check.status, style=_COLOURS[check.status]), check.name, text)
         parts += [Text(group, style="bold"), Padding(grid, (0, 0, 1, 2))]
     counts = [(status, sum(c.status == status for c in checks)) for status in _COLOURS]

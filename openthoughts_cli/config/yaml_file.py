@@ -287,19 +287,19 @@ def _scalar(kind: str, text: str) -> Any:
     return text
 
 
-def _missing_hint(path: Path) -> str | None:
+def _missing_hint(path: Path) -> str:
     if not path.parent.is_dir():
         return f"there is no directory {path.parent} either"
     return _files_hint(path.parent, path.name)
 
 
-def _files_hint(folder: Path, wanted: str) -> str | None:
+def _files_hint(folder: Path, wanted: str) -> str:
     names = sorted(_config_names(folder))
     if close := close_to(wanted, names, most=3, cutoff=0.5):
         return "did you mean " + " or ".join(str(folder / name) for name in close) + "?"
     if names:
         return f"{folder} has " + ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    return None
+    return f"{folder} holds no config; `ot config init VERB -o FILE` writes a commented one"
 
 
 def _config_names(folder: Path) -> Iterable[str]:

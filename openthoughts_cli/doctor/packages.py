@@ -39,15 +39,16 @@ def check_packages() -> Iterator[Check]:
 
 
 def version_problems(requirements: list[Requirement], extra: str = "") -> list[str]:
-    """Each requirement that applies here under `extra` and is not met, in a few words."""
+    """The requirements that apply here under `extra` and are not met, in a few words."""
     problems: list[str] = []
+    absent: list[str] = []
     for wanted in _applying(requirements, extra):
         found = _installed(wanted.name)
         if found is None:
-            problems.append(f"{wanted.name} is absent")
+            absent.append(wanted.name)
         elif not wanted.specifier.contains(found, prereleases=True):
             problems.append(f"{wanted.name} is {found}, not {wanted.specifier}")
-    return problems
+    return [*([f"not installed: {', '.join(absent)}"] if absent else []), *problems]
 
 
 def _core(requirements: list[Requirement]) -> Check:
@@ -65,7 +66,7 @@ def _extra(requirements: list[Requirement], extra: str, purpose: str) -> Check:
     problems = version_problems(requirements, extra)
     remedy = f"pip install '{_DISTRIBUTION}[{extra}]'"
     if problems:
-        text = f"{'; '.join(problems)}; it is for {purpose}"
+        text = f"{'; '.join(problems)} (for {purpose})"
         return warn(_GROUP, f"extra {extra}", text, remedy)
     names = [wanted.name for wanted in _applying(requirements, extra)]
     return ok(_GROUP, f"extra {extra}", ", ".join(f"{name} {_installed(name)}" for name in names))

@@ -100,7 +100,7 @@ def check_wandb() -> Check:
     mode = resolve_mode(settings)
     if mode != "online":
         return ok(
-            _GROUP, "wandb", f"{mode}, as no key or WANDB_MODE says; every run is logged on disk"
+            _GROUP, "wandb", f"{mode} (no key, or WANDB_MODE says so); every run is logged on disk"
         )
     try:
         refuse(WandbConfig(mode="online"))
@@ -131,7 +131,7 @@ def check_clock(now: datetime.datetime | None = None) -> Check:
         answer = None
     said = answer.headers.get("date") if answer is not None else None
     if said is None:
-        return ok(_GROUP, "clock", "not compared, since no host was asked")
+        return ok(_GROUP, "clock", "not compared, since no host answered")
     here = now or datetime.datetime.now(datetime.UTC)
     skew_s = (here - parsedate_to_datetime(said)).total_seconds()
     text = f"{abs(skew_s):,.0f} s {'ahead of' if skew_s > 0 else 'behind'} {endpoint()}"

@@ -21,6 +21,8 @@ def check_local_engine(model: str, *, chosen: bool, needed: tuple[str, ...] = _N
     """Whether a model can be trained here. `chosen`: the settings mean this engine."""
     missing = [name for name in needed if find_spec(name) is None]
     remedy = "pip install 'openthoughts-cli[local]'"
+    if chosen:
+        remedy += ", or train on Tinker: set TINKER_API_KEY"
     if missing:
         text = f"not usable without {', '.join(missing)}"
         return (fail if chosen else warn)(_GROUP, "local engine", text, remedy)

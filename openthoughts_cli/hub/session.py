@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Generator
 
 from openthoughts_cli.errors import NetworkError
@@ -23,6 +24,7 @@ __all__ = [
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "OT_OFFLINE")
 """`--offline` sets both: the first forbids requests to a hub, the second to any registry too."""
 PROBE_TIMEOUT_S = 5.0
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
 
 def endpoint() -> str:
@@ -94,7 +96,8 @@ def quiet() -> Generator[None]:
 
 def short_reason(error: BaseException) -> str:
     """The error's first words on one line, or its type where it says nothing."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:160]
+    words = _ERRNO.sub("", " ".join(str(error).split()))
+    return (words or type(error).__name__)[:160]
 
 
 def access_steps(repo: str, kind: str = "dataset") -> str:
