@@ -41,7 +41,7 @@ test-cluster: $(STAMP) ## sweeps on a Ray cluster of its own on this machine, wi
 	$(BIN)/python -m pytest -m cluster tests
 
 test-browser: $(STAMP) ## the explorer in Chromium; pictures in build/screenshots
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -rs tests/browser
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
@@ -73,7 +73,7 @@ bench: $(STAMP) ## the quick benchmarks (the others: benchmarks/README.md)
 docs: $(STAMP) ## make the generated pages anew
 	$(BIN)/python -m openthoughts_cli.cli.docs
 
-ci: lint type test ## what .ci/run does
+ci: lint type audit test-browser test ## what .ci/run does
 
 audit: $(STAMP) ## dependencies: conflicts, and known vulnerabilities where the registry tells them
 	.ci/audit

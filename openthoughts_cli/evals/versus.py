@@ -14,12 +14,12 @@ from openthoughts_cli.evals.sides import Side, read_side
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.summary import RunSummary, summarise
 
-__all__ = ["Difference", "EvalPair", "Versus", "compare_sides", "differences_of"]
+__all__ = ["LABELS", "Difference", "EvalPair", "Versus", "compare_sides", "differences_of"]
 
 # Figures of a training run, by their names in `RunSummary`.
 _TRAINING = ("steps_done", "first_loss", "last_loss", "train_tokens", "seconds")
-# What tells two results of one experiment apart, and nothing more.
-_LABELS = frozenset({"name", "run_name", "output_dir"})
+LABELS = frozenset({"name", "run_name", "output_dir"})
+"""Settings that tell two results of one experiment apart, and nothing more."""
 
 
 class Difference(NamedTuple):
@@ -178,7 +178,7 @@ def _config_differences(a: Side, b: Side) -> tuple[Difference, ...]:
     if a.run is None or b.run is None:
         return ()
     found = differences_of(a.run.read_config(), b.run.read_config())
-    return tuple(entry for entry in found if entry.key not in _LABELS)
+    return tuple(entry for entry in found if entry.key not in LABELS)
 
 
 def _training(a: Side, b: Side) -> tuple[Difference, ...]:

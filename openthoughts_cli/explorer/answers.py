@@ -177,7 +177,7 @@ def _list(here: Sheet, there: Sheet | None) -> ProblemAnswers | None:
         [_line(each, other.get(each.problem), _may_be_listed(here)) for each in found],
         hide_index=True,
         width="stretch",
-        height=min(38 * len(found) + 40, 260),
+        height=min(35 * len(found) + 38, 260),
         on_select="rerun",
         selection_mode="single-row",
         key=table,
@@ -269,11 +269,16 @@ def _problem(here: Sheet, chosen: ProblemAnswers, there: Sheet | None) -> None:
     assert there is not None
     left, right = st.columns(2)
     with left:
-        st.caption(f"After step {here.step}")
+        st.caption(f"This side: {_named(here)}")
         _answers(here, chosen, as_it_is, "here")
     with right:
-        st.caption(f"The other side, after step {there.step}")
+        st.caption(f"The other side: {_named(there)}")
         _answers(there, other, as_it_is, "there")
+
+
+def _named(sheet: Sheet) -> str:
+    """Of which run, after which step."""
+    return to_markdown(f"{sheet.path.parents[2].name}, after step {sheet.step}")
 
 
 def _answers(sheet: Sheet, problem: ProblemAnswers, as_it_is: bool, side: str) -> None:

@@ -10,4 +10,6 @@ import streamlit as st
 from openthoughts_cli.explorer.frame import navigation
 
 st.set_page_config(page_title="ot explore", page_icon="🔎", layout="wide")
+# Streamlit leaves a hand's breadth above the first line of a page.
+st.html("<style>.stMainBlockContainer { padding-top: 4rem }</style>")
 navigation().run()

@@ -29,6 +29,12 @@ Records = Sequence[Mapping[str, Any]]
 
 _HEIGHT = 260
 _GREY = "#8b949e"  # readable on white and on black; a rule's own colour is black
+_COLOURS = (
+    *("#3b82d6", "#d9772b", "#2e9e62", "#b8549e", "#8b6fd6", "#9a8a1f", "#1f9aa8", "#d0524f"),
+    *("#a06a42", "#7d8590", "#5f8a3a", "#c78500"),
+)
+"""Of as many curves as a page draws; each can be told from white and from black."""
+_APART, _NOT_APART = "#1a7f37", "#6e7781"  # with white figures on them, in light and in dark
 
 
 def show(
@@ -99,10 +105,10 @@ def histogram(
     encoding: dict[str, Any] = {
         "x": alt.X("low:Q", bin=alt.BinParams(binned=True), title=unit, axis=_axis()),
         "x2": "high:Q",
-        "y": alt.Y("rows:Q", title=counted, stack="zero", axis=_axis()),
+        "y": alt.Y("rows:Q", title=counted, stack="zero", axis=_axis(whole=True)),
     }
     if colour is not None:
-        encoding["color"] = alt.Color(f"{colour}:N", title=None, legend=_legend())
+        encoding["color"] = _coloured(colour)
         tooltip.insert(0, alt.Tooltip(f"{colour}:N", title=colour))
     return (
         alt.Chart(alt.Data(values=[dict(bar) for bar in bars]))
@@ -120,7 +126,7 @@ def ranked_bars(
         alt.Chart(alt.Data(values=[dict(record) for record in records]))
         .mark_bar()
         .encode(
-            x=alt.X(f"{value}:Q", title=unit, axis=_axis()),
+            x=alt.X(f"{value}:Q", title=unit, axis=_axis(whole=True)),
             y=alt.Y(
                 f"{label}:N",
                 sort=None,
@@ -144,10 +150,10 @@ def grouped_bars(records: Records, *, label: str, colour: str, value: str = "row
         alt.Chart(alt.Data(values=[dict(record) for record in records]))
         .mark_bar()
         .encode(
-            x=alt.X(f"{value}:Q", title=value, axis=_axis()),
+            x=alt.X(f"{value}:Q", title=value, axis=_axis(whole=True)),
             y=alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
             yOffset=alt.YOffset(f"{colour}:N", sort=None),
-            color=alt.Color(f"{colour}:N", title=None, sort=None, legend=_legend()),
+            color=_coloured(colour),
             tooltip=[f"{label}:N", f"{colour}:N", alt.Tooltip(f"{value}:Q", format=",")],
         )
         .properties(height=40 * labels + 110)
@@ -183,7 +189,7 @@ def lines(
         x=alt.X(f"{x}:Q", title=x_title, scale=scale, axis=_axis())
     )
     if colour is not None:
-        base = base.encode(color=alt.Color(f"{colour}:N", title=None, legend=_legend()))
+        base = base.encode(color=_coloured(colour))
     tooltip = [alt.Tooltip(f"{x}:Q", title=x_title), alt.Tooltip(f"{y}:Q", title=y_title)]
     if colour is not None:
         tooltip.insert(0, alt.Tooltip(f"{colour}:N", title=colour))
@@ -222,7 +228,7 @@ def intervals(
         )
     )
     if colour is not None:
-        base = base.encode(color=alt.Color(f"{colour}:N", title=None, legend=_legend()))
+        base = base.encode(color=_coloured(colour))
     scale = alt.Scale(zero=zero_line)
     ruled = base.mark_rule(strokeWidth=2) if colour else base.mark_rule(strokeWidth=2, color=_GREY)
     bar = ruled.encode(x=alt.X(f"{low}:Q", title=title, scale=scale, axis=_axis()), x2=f"{high}:Q")
@@ -244,16 +250,26 @@ def matrix(
     row: str,
     column: str,
     value: str,
-    text: str,
-    title: str,
+    value_format: str,
+    kind: str,
+    kinds: tuple[str, str],
 ) -> Any:
-    """Cells in the order given for rows and columns, coloured by `value` (0 to 1), `text` in each."""
-    base = alt.Chart(alt.Data(values=[dict(record) for record in records])).encode(
+    """Cells in the order given for rows and columns, the value in each.
+
+    Args:
+        records: one a cell; whatever else they hold stands in the tooltip.
+        order: the names, each begun by its number: rows are named whole, columns by the number.
+        value_format: of the value, as d3 writes formats.
+        kind: the key of a text by which cells are coloured.
+        kinds: the two texts; the first is drawn in green, the second in grey.
+    """
+    shown = [dict(record) | {"number": _number(str(record[column]))} for record in records]
+    base = alt.Chart(alt.Data(values=shown)).encode(
         x=alt.X(
-            f"{column}:N",
-            sort=list(order),
+            "number:N",
+            sort=[_number(name) for name in order],
             title=None,
-            axis=alt.Axis(labelAngle=-40, labelLimit=160, labelOverlap=False),
+            axis=alt.Axis(labelAngle=0, labelOverlap=False, orient="top"),
         ),
         y=alt.Y(
             f"{row}:N",
@@ -262,25 +278,36 @@ def matrix(
             axis=alt.Axis(labelLimit=260, labelOverlap=False),
         ),
         tooltip=[
-            f"{row}:N",
-            f"{column}:N",
-            alt.Tooltip(f"{value}:Q", title=title, format=".3f"),
-            f"{text}:N",
+            alt.Tooltip(f"{name}:Q", format=".3~f")
+            if isinstance(one, float)
+            else alt.Tooltip(f"{name}:N")
+            for name, one in (records[0] if records else {}).items()
         ],
     )
-    scale = alt.Scale(domain=[0, 0.05, 1], range=["#2da44e", "#9bd5ac", "#8b949e33"])
-    cells = base.mark_rect().encode(
-        color=alt.Color(f"{value}:Q", title=title, scale=scale, legend=alt.Legend(orient="bottom"))
+    scale = alt.Scale(domain=list(kinds), range=[_APART, _NOT_APART])
+    cells = base.mark_rect(stroke=_GREY, strokeWidth=0.5).encode(
+        color=alt.Color(f"{kind}:N", title=None, scale=scale, legend=_legend(columns=1))
     )
-    size = 40 * len(order) + 220
-    return alt.layer(cells, base.mark_text(fontSize=11).encode(text=f"{text}:N")).properties(
-        height=size
-    )
+    text = alt.Text(f"{value}:Q", format=value_format)
+    figures = base.mark_text(fontSize=11, color="white").encode(text=text)
+    return alt.layer(cells, figures).properties(height=36 * len(order) + 130)
 
 
-def _axis() -> alt.Axis:
-    return alt.Axis(format=",.10~g", labelOverlap=True, tickCount=5)  # plain "," writes 3e+1 for 30
+def _number(name: str) -> str:
+    return name.partition(".")[0]
 
 
-def _legend() -> alt.Legend:
-    return alt.Legend(orient="bottom", columns=2, labelLimit=220)
+def _coloured(name: str) -> alt.Color:
+    scale = alt.Scale(range=list(_COLOURS))
+    return alt.Color(f"{name}:N", title=None, sort=None, scale=scale, legend=_legend())
+
+
+def _axis(*, whole: bool = False) -> alt.Axis:
+    # Plain "," writes 3e+1 for 30. Of rows there is no half.
+    least = 1 if whole else alt.Undefined
+    return alt.Axis(format=",.10~g", labelOverlap=True, tickCount=5, tickMinStep=least)
+
+
+def _legend(columns: int = 2) -> alt.Legend:
+    # A band is faint; its legend must not be.
+    return alt.Legend(orient="bottom", columns=columns, labelLimit=220, symbolOpacity=1)

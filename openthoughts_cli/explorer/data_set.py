@@ -207,8 +207,11 @@ def _rows(browse: Browse, chosen: RowFilter) -> None:
         selection_mode="single-row",
         key=f"table-{page.first}-{hash((chosen, now['table_sort'], now['table_descending']))}",
         column_config={
-            "question": st.column_config.TextColumn(width="medium"),
-            "answers": st.column_config.NumberColumn(help="Rows that the question has"),
+            "question": st.column_config.TextColumn(width="large"),
+            **figures.grouped("tokens", "thinking", "answer", width=80),
+            "closed": st.column_config.CheckboxColumn(width=64),
+            "boxed": st.column_config.CheckboxColumn(width=64),
+            "answers": st.column_config.NumberColumn(width=72, help="Rows that the question has"),
         },
     )
     selected = event["selection"]["rows"]

@@ -8,7 +8,7 @@ from openthoughts_cli.config.choice import short_source_name
 from openthoughts_cli.data.browse import Browse
 from openthoughts_cli.data.browse_counts import GROUPS, Composition, histogram
 from openthoughts_cli.data.browse_filter import RowFilter
-from openthoughts_cli.explorer import charts
+from openthoughts_cli.explorer import charts, figures
 
 __all__ = ["COLUMNS", "show_charts"]
 
@@ -66,5 +66,8 @@ def show_charts(browse: Browse, chosen: RowFilter, found: Composition) -> None:
         ],
         hide_index=True,
         width="stretch",
+        column_config=figures.grouped(
+            "rows", "mean", "tokens", *(name for g in lengths.groups for name in g.percentiles)
+        ),
     )
     st.caption("Percentiles are exact, by nearest rank: each is the length of a real row.")

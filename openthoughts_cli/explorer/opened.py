@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,7 +13,7 @@ import streamlit as st
 from openthoughts_cli.config.sources import DEFAULT_DATASET, SAMPLE_DATASET
 from openthoughts_cli.data.browse import Browse
 from openthoughts_cli.data.browse_open import DataSet, Looked, indexed_data_sets
-from openthoughts_cli.errors import NetworkError, OtError
+from openthoughts_cli.errors import AuthError, NetworkError, NotFoundError, OtError
 from openthoughts_cli.events import Event, Notice, StageDone, StageProgress, StageStarted
 from openthoughts_cli.explorer import library, state
 from openthoughts_cli.explorer.apart import run_apart
@@ -61,9 +62,10 @@ def _opened(chosen: DataSet, settings: Settings) -> Browse | None:
         try:
             with st.spinner("Reading the index …"):
                 found = library.open_data_set(chosen)
-        except NetworkError as error:
+        except (NetworkError, AuthError, NotFoundError) as error:
             show_error(error)
-            _token_field(settings)
+            if "/" in chosen.dataset and not Path(chosen.dataset).expanduser().is_absolute():
+                _token_field(settings)  # the hub says of a private one, too, that it is not there
             return None
         if isinstance(found, Browse):
             return found

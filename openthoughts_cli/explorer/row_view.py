@@ -11,6 +11,7 @@ from openthoughts_cli.data.browse import Browse
 from openthoughts_cli.data.browse_rows import FullRow, Sibling, siblings_of
 from openthoughts_cli.errors import NotFoundError
 from openthoughts_cli.evals.final_answer import final_answer
+from openthoughts_cli.explorer import figures
 from openthoughts_cli.explorer.frame import show_error
 from openthoughts_cli.explorer.public import name_shown
 from openthoughts_cli.explorer.settings import Settings
@@ -79,7 +80,7 @@ def _facts(row: FullRow) -> None:
             "out unless told otherwise.",
             icon=":material/warning:",
         )
-    st.caption("This page's address is the link to this row.")
+    st.caption("This page's address is the link to this row. Its id in subsets and records:")
     st.code(row.row_id, language=None)
 
 
@@ -101,6 +102,10 @@ def _pick(siblings: list[Sibling]) -> Sibling | None:
         ],
         hide_index=True,
         width="stretch",
+        column_config={
+            **figures.grouped("tokens", "thinking", "answer tokens"),
+            "more than this": st.column_config.NumberColumn(format="%+d"),
+        },
     )
     agreeing = siblings[0].final_rows
     if agreeing:

@@ -64,7 +64,7 @@ def _table(rows: Sequence[RunRow]) -> None:
         [_cells(row) for row in found[:_MOST_LINES]],
         hide_index=True,
         width="stretch",
-        height=min(38 * len(found) + 40, 330),
+        height=min(35 * len(found) + 38, 330),
         on_select="rerun",
         selection_mode="multi-row",
         # Marks are numbers of lines: with other lines they would be marks of other runs.
@@ -73,8 +73,11 @@ def _table(rows: Sequence[RunRow]) -> None:
             "cost at most": st.column_config.NumberColumn(format="dollar"),
             "tokens": st.column_config.NumberColumn(format="localized"),
             "progress": st.column_config.ProgressColumn(
-                min_value=0.0, max_value=1.0, format="percent"
+                width="small", min_value=0.0, max_value=1.0, format="percent"
             ),
+            "steps": st.column_config.NumberColumn(format="localized"),
+            "train loss": st.column_config.NumberColumn(format="%.4f"),
+            "scores": st.column_config.TextColumn(width="medium"),
         },
     )
     picked = [found[i].summary.run_id for i in event["selection"]["rows"] if i < len(found)]
@@ -125,6 +128,6 @@ def _cells(row: RunRow) -> dict[str, Any]:
             f"{name} {value:.4g}" for name, value in scores.items() if value is not None
         ),
         "tokens": summary.train_tokens,
-        "cost at most": row.spent_usd or None,
-        "begun": summary.created[:19].replace("T", " "),
+        "cost at most": row.spent_usd,
+        "begun": summary.created[:16].replace("T", " "),
     }

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas
 import streamlit as st
 
 from openthoughts_cli.errors import OtError
 from openthoughts_cli.evals.run_curves import AXES, TRAIN_LOSS, Axis, curve, curve_names
-from openthoughts_cli.evals.versus import differences_of
+from openthoughts_cli.evals.settings_table import settings_table
 from openthoughts_cli.explorer import charts, state
-from openthoughts_cli.explorer.frame import empty, errors_shown, page_path
+from openthoughts_cli.explorer.frame import empty, errors_shown, page_path, show_error
 from openthoughts_cli.explorer.run_table import MOST_CURVES, show_table
 from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.explorer.text import one_line, to_markdown
@@ -24,7 +25,7 @@ from openthoughts_cli.runs.layout import RunDirectory
 __all__ = ["show"]
 
 _FRESH_S = 3.0
-_LABELS = ("run_name", "name", "output_dir")
+_MARKED = "background-color: rgba(217, 119, 43, 0.25)"  # seen in light and in dark
 
 
 def show() -> None:
@@ -121,7 +122,9 @@ def _curves(runs: Sequence[RunDirectory]) -> None:
         st.info("Nothing was measured yet.", icon=":material/hourglass_empty:")
         return
     usual = [n for n in names if n == TRAIN_LOSS or n.endswith(("/mean", "/mean@1"))]
-    chosen = st.multiselect("Curves", names, default=usual or names[:1], key="runs_curves")
+    chosen = st.multiselect(
+        "Curves", names, default=usual or names[:1], format_func=_title, key="runs_curves"
+    )
     picked = st.segmented_control(
         "Against", list(AXES), default="step", format_func=AXES.__getitem__, key="runs_axis"
     )
@@ -176,45 +179,36 @@ def _unit(name: str) -> str:
 
 
 def _differences(runs: Sequence[RunDirectory]) -> None:
-    st.subheader("Settings that differ", anchor=False)
-    configs: list[dict[str, Any]] = []
-    for run in runs:
-        try:
-            configs.append(run.read_config())
-        except OtError as error:
-            st.warning(to_markdown(error.message), icon=":material/warning:")
-            return
-    first = configs[0]
-    keys: dict[str, None] = {}
-    for other in configs[1:]:
-        keys |= {d.key: None for d in differences_of(first, other) if d.key not in _LABELS}
-    if not keys:
-        st.caption("None: these are runs of one recipe.")
+    st.subheader("Settings", anchor=False)
+    whole = st.toggle("All of them, those that differ marked", key="runs_all_settings")
+    try:
+        lines = settings_table([run.read_config() for run in runs])
+    except OtError as error:
+        show_error(error)
         return
-    st.dataframe(
+    shown = [line for line in lines if whole or line.differs]
+    if not shown:
+        st.caption("None differs: these are runs of one recipe.")
+        return
+    table = pandas.DataFrame(
         [
             {
-                "setting": key,
-                **{
-                    run.run_id: _shown(_at(config, key))
-                    for run, config in zip(runs, configs, strict=True)
-                },
+                "setting": line.key,
+                **{r.run_id: _shown(v) for r, v in zip(runs, line.values, strict=True)},
             }
-            for key in keys
-        ],
-        hide_index=True,
-        width="stretch",
+            for line in shown
+        ]
     )
-
-
-def _at(config: dict[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+    colours = [_MARKED if whole and line.differs else "" for line in shown]
+    marked = table.style.apply(lambda column: colours[: len(column)], axis=0)
+    st.dataframe(marked, hide_index=True, width="stretch")
+    if not whole:
+        st.caption("The others are the same in all of these runs.")
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

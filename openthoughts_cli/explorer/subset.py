@@ -142,7 +142,8 @@ def _overview(view: SubsetView) -> None:
         {**bar._asdict(), "range": f"{bar.low:,} to {bar.high - 1:,}"} for bar in view.bars(column)
     ]
     charts.show(charts.histogram(bars, unit="tokens"), bars, name="subset-lengths")
-    st.dataframe([view.percentiles(column)], hide_index=True, width="stretch")
+    shown = view.percentiles(column)
+    st.dataframe([shown], hide_index=True, width="stretch", column_config=figures.grouped(*shown))
 
 
 def _rows(view: SubsetView) -> None:
@@ -173,6 +174,7 @@ def _rows(view: SubsetView) -> None:
         column_config={
             "question": st.column_config.TextColumn(width="large"),
             "difficulty": st.column_config.TextColumn(),
+            **figures.grouped("row", "tokens", "thinking", "answer"),
         },
     )
     selected = event["selection"]["rows"]
@@ -254,6 +256,7 @@ def _compare(view: SubsetView, others: list[str], settings: Settings) -> None:
     other = _open(str(settings.place_of("subset", name)), _stamp(settings, name))
     found = compare_subsets(view, other)
     one, two = view.subset.name, other.subset.name
+    two = f"{two} (2)" if one == two else two
     st.dataframe(
         [
             {

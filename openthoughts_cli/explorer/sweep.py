@@ -24,6 +24,7 @@ from openthoughts_cli.sweeps.words import (
     figure,
     headline,
     level_words,
+    p_words,
     rank_words,
     signed,
     time_words,
@@ -34,6 +35,8 @@ __all__ = ["show"]
 _VIEWS = ("Ranking", "Effects", "Pairs", "Cells")
 _MOST_PAIRED = 24
 _FRESH_S = 3.0
+_BEST, _WORSE = "may be the best", "is not the best"
+_APART, _NOT_APART = f"can be told apart (p at most {ALPHA})", "cannot be told apart"
 _AT = {"final": "the final weights", "best": "the best checkpoint by held-out NLL"}
 
 
@@ -166,7 +169,7 @@ def _ranking(board: Leaderboard) -> None:
             "score": scale * (entry.score or 0.0),
             "low": None if entry.interval is None else scale * entry.interval.low,
             "high": None if entry.interval is None else scale * entry.interval.high,
-            "may be the best": "yes" if entry is ranked[0] or entry.tied else "no",
+            "place": _BEST if entry is ranked[0] or entry.tied else _WORSE,
         }
         for entry in ranked
     ]
@@ -178,7 +181,7 @@ def _ranking(board: Leaderboard) -> None:
             low="low",
             high="high",
             title=f"{board.metric.benchmark}, {board.metric.name}, {unit}",
-            colour="may be the best",
+            colour="place",
         )
         charts.show(chart, records, name="ranking")
     st.dataframe([_row(entry, board) for entry in board.entries], hide_index=True, width="stretch")
@@ -200,10 +203,10 @@ def _row(entry: Entry, board: Leaderboard) -> dict[str, Any]:
         else "-"
         if versus is None
         else signed(board.metric, versus.difference),
-        "p": None if versus is None else round(versus.p_value, 4),
+        "p": "-" if versus is None else p_words(versus.p_value),
         "seeds": len(entry.ranked),
         "best checkpoint": "-" if best is None else checkpoint_words(best),
-        "train tokens": entry.train_tokens,
+        "train tokens": f"{entry.train_tokens:,}",
         "time": time_words(entry.seconds),
         "cost": f"${entry.usd:.2f}",
     }
@@ -246,26 +249,35 @@ def _pairs(board: Leaderboard) -> None:
         st.info("Two recipes with scores are needed.", icon=":material/inbox:")
         return
     count = min(len(pairs.recipes), _MOST_PAIRED)
+    scale, unit = (100, "points") if board.metric.bounded else (1, "nats")
     names = [_numbered(i, name) for i, name in enumerate(pairs.recipes[:count])]
     records = [
         {
             "recipe": names[i],
             "against": names[j],
             "p": pairs.p_value[i][j],
-            "difference": signed(board.metric, 0.0 - pairs.difference[i][j], unit=False),
+            "difference": scale * (0.0 - pairs.difference[i][j]),
+            "pair": _APART if pairs.p_value[i][j] <= ALPHA else _NOT_APART,
         }
         for i in range(count)
         for j in range(count)
         if i != j
     ]
     chart = charts.matrix(
-        records, names, row="recipe", column="against", value="p", text="difference",
-        title="p-value, adjusted for all pairs",
-    )  # fmt: skip
+        records,
+        names,
+        row="recipe",
+        column="against",
+        value="difference",
+        value_format="+.1f" if board.metric.bounded else "+.4f",
+        kind="pair",
+        kinds=(_APART, _NOT_APART),
+    )
     charts.show(chart, records, name="pairs")
     st.caption(
-        f"In each cell: the row's score minus the column's. Green: p at most {ALPHA}, they can be told "
-        f"apart. {'Only the first ' + str(count) + ' are drawn.' if count < len(pairs.recipes) else ''}"
+        f"In each cell: the row's score minus the column's, in {unit}. p is adjusted for all pairs; "
+        "it is shown where the pointer rests. "
+        f"{'Only the first ' + str(count) + ' are drawn.' if count < len(pairs.recipes) else ''}"
     )
 
 
@@ -280,13 +292,14 @@ def _cells(sweep: Sweep) -> None:
                 "cell": one_line(cell.name),
                 "state": cell.state,
                 "seed": cell.seed,
-                "run": "" if cell.run is None else cell.run.run_id,
+                "run": None if cell.run is None else state.link("runs", run=cell.run.run_id),
                 "why": one_line(cell.reason),
             }
             for cell in sweep.cells
         ],
         hide_index=True,
         width="stretch",
+        column_config={"run": st.column_config.LinkColumn(display_text=r"run=(.*)")},
     )
     runs = [cell.run.run_id for cell in sweep.cells if cell.run is not None]
     if runs:

@@ -27,6 +27,12 @@ _JOINER = "\u2060"
 """Nothing to see, but a bare address with it is no link: nobody clicks into a page that a row "
 "names."""
 _TABLE_LINE = re.compile(r"^\s*\|.*\|\s*$")
+_HEADING = re.compile(
+    r"^(?P<before>[ \t]{0,3}(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)*+)(?P<marks>#{1,6})(?:[ \t]++|$)"
+)
+_UNDERLINE = re.compile(r"^[ \t]*(?:=+|-+)[ \t]*$")
+_LOWER = 3
+"""So many levels below its own a heading is drawn: a row's stand below the page's."""
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _KEPT = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 
@@ -98,7 +104,7 @@ def _plain(text: str, kept: list[str]) -> str:
     """Prose in which nothing but headings, lists, tables, quotes and emphasis has a meaning.
 
     A line break stays one, as most answers mean it; so does an indentation of code that has no
-    fence, which would otherwise be a code block whose escapes show.
+    fence, which would otherwise be a code block whose escapes show. Headings become small ones.
     """
     lines: list[str] = []
     for line in text.split("\n"):
@@ -109,8 +115,18 @@ def _plain(text: str, kept: list[str]) -> str:
         quoted = re.match(r"^ {0,3}>\s?", line)
         rest = line[quoted.end() :] if quoted else line
         depth = len(rest) - len(rest.lstrip(" \t"))
+        if _UNDERLINE.match(rest) and lines and lines[-1].strip():
+            # Below a line it would make that a heading of the page's own size.
+            is_rule = "-" in rest and not quoted and depth < 4
+            lines += ["", line] if is_rule else [f"{'> ' if quoted else ''}\\{rest.strip()}"]
+            continue
         listed = re.match(r"[-*+] |\d{1,9}[.)] ", rest.lstrip(" \t"))
         indent = "&nbsp;" * depth if depth >= 4 and not listed else rest[:depth]
+        heading = _HEADING.match(rest)
+        if heading is not None:
+            marks = "#" * min(len(heading["marks"]) + _LOWER, 6)
+            rest = f"{heading['before'].lstrip()}{marks} {rest[heading.end() :]}"
+            indent, depth = "", 0
         rest = indent + _SPECIAL.sub(_escaped, rest[depth:])
         lines.append(("> " if quoted else "") + _KEPT.sub(lambda m: kept[int(m[1])], rest))
     return _with_breaks(lines)

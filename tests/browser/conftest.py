@@ -5,6 +5,7 @@ Skipped where Chromium or Playwright is absent. Screenshots are kept in build/sc
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -24,19 +25,39 @@ import pytest
 from tests.browser.places import Places, make_places
 
 REPO = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 SCREENSHOTS = REPO / "build" / "screenshots"
-LAPTOP = {"width": 1280, "height": 800}
+LAPTOP = {"width": 1366, "height": 768}
 PHONE = {"width": 390, "height": 844}
+EVERY_LOOK = [
+    pytest.param("light", LAPTOP, id="light-laptop"),
+    pytest.param("dark", LAPTOP, id="dark-laptop"),
+    pytest.param("light", PHONE, id="light-phone"),
+    pytest.param("dark", PHONE, id="dark-phone"),
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of this folder, and put all on one worker: they share a server."""
     here = str(Path(__file__).parent)
+    missing = _what_is_missing()
     for item in items:
         if str(item.path).startswith(here):
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.xdist_group("browser"))
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=missing))
+
+
+def _what_is_missing() -> str:
+    """Why no browser can be had; empty where one can."""
+    if CHROMIUM is None:
+        return "no Chromium on this machine (Debian: apt-get install chromium)"
+    if importlib.util.find_spec("playwright") is None:
+        return "no Playwright (pip install -e '.[dev]')"
+    return ""
 
 
 @dataclass
@@ -67,7 +88,7 @@ def start_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartApp]:
     """Start `ot explore` with options, on places of its own: `start_app("--public")`."""
     running: list[App] = []
 
-    def start(*options: str, places: Places | None = None) -> App:
+    def start(*options: str, places: Places | None = None, **environ: str) -> App:
         found = places or make_places(tmp_path_factory.mktemp("places"))
         port = _free_port()
         log = tmp_path_factory.mktemp("app") / "log"
@@ -80,7 +101,7 @@ def start_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartApp]:
                 stderr=subprocess.STDOUT,
                 text=True,
                 cwd=found.root,
-                env={**os.environ, **found.environ, "PYTHONPATH": str(REPO)},
+                env={**os.environ, **found.environ, **environ, "PYTHONPATH": str(REPO)},
             )
         app = App(f"http://127.0.0.1:{port}", process, found, log)
         running.append(app)
@@ -141,10 +162,9 @@ def _wait_for(app: App, timeout_s: float = 90) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A headless Chromium for all tests."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not there")
-    with sync_api.sync_playwright() as playwright:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )

@@ -6,15 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import LAPTOP, PHONE, App, Look
+from tests.browser.conftest import EVERY_LOOK, App, Look, StartApp
+from tests.doubles.dataset_hub import TOKEN, dataset_hub
 
 Opens = Callable[..., Look]
-EVERY_LOOK = [
-    pytest.param("light", LAPTOP, id="light-laptop"),
-    pytest.param("dark", LAPTOP, id="dark-laptop"),
-    pytest.param("light", PHONE, id="light-phone"),
-    pytest.param("dark", PHONE, id="dark-phone"),
-]
 
 
 def open_first_row(seen: Look) -> None:
@@ -117,3 +112,24 @@ def test_mistakes_are_shown_well(app: App, look: Opens, query: str, said: str) -
     seen.open(f"{app.url}/data_set?{query}")
     assert said in seen.text and "What to do" in seen.text
     seen.shot(query.partition("=")[2].partition("%")[0].partition("&")[0].strip("(") or "regex")
+
+
+def test_a_gated_data_set_opens_with_a_token_that_is_kept_nowhere(
+    start_app: StartApp, app: App, look: Opens
+) -> None:
+    with dataset_hub({"you/gated": app.places.dataset}) as hub:
+        hub.gated = {"you/gated"}
+        options = ("--dataset", "you/gated", "--tokenizer", str(app.places.model))
+        gated = start_app(*options, places=app.places, HF_ENDPOINT=hub.url, HF_TOKEN="")
+        seen = look()
+        seen.open(f"{gated.url}/data_set")
+        assert "is gated" in seen.text
+        seen.shot("gated")
+        seen.page.get_by_label("Hub token").fill(TOKEN)
+        seen.page.get_by_role("button", name="Try again").click()
+        seen.page.wait_for_selector("text=/has no index yet|Malformed rows/")
+        assert TOKEN not in seen.page.url and TOKEN not in seen.page.content()
+        gated.stop()
+        kept = [path for path in app.places.root.rglob("*") if path.is_file()]
+        assert not [path for path in kept if TOKEN.encode() in path.read_bytes()]
+        assert TOKEN not in gated.log.read_text()

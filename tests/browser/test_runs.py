@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
 from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import LAPTOP, PHONE, App, Look, StartApp
+from openthoughts_cli.events import RunFinished, RunStarted, StepDone
+from openthoughts_cli.runs.log import RunLog
+from tests.browser.conftest import EVERY_LOOK, App, Look, StartApp
 from tests.browser.places import make_places
 from tests.doubles.answered_run import answered_run
 from tests.doubles.finished_sweep import FinishedSweep
@@ -38,7 +43,7 @@ def test_from_a_run_to_the_answer_behind_its_score(runs_app: App, look: Opens) -
     page.wait_for_selector("text=Problem 2 of 6")
     seen.shot("answer")
     seen.open(f"{runs_app.url}/answers?run=first&benchmark=arithmetic&with=first&with_step=0")
-    page.wait_for_selector("text=The other side, after step 0")
+    page.wait_for_selector("text=The other side: first, after step 0")
     seen.shot("side-by-side")
     assert seen.dialogs == [] and seen.foreign_requests == [] and seen.console_errors == []
 
@@ -52,14 +57,27 @@ def test_gpqa_stays_hidden_until_agreed(runs_app: App, look: Opens) -> None:
     seen.page.get_by_text("rumpelstiltskin").last.wait_for()
 
 
-@pytest.mark.parametrize(
-    ("theme", "size"),
-    [
-        pytest.param("light", LAPTOP, id="light-laptop"),
-        pytest.param("dark", LAPTOP, id="dark-laptop"),
-        pytest.param("dark", PHONE, id="dark-phone"),
-    ],
-)
+def test_the_page_follows_a_run_by_itself(runs_app: App, look: Opens) -> None:
+    with runs_app.places.in_force():
+        run = answered_run(runs_app.places.root / "runs", "live", steps=4, status="interrupted")
+        log = RunLog(run, 2)
+        log(RunStarted("live", str(run.path), 8, 8, "smollm2-135m", "local"))
+        owner = run.path / ".owner"
+        owner.write_text(f"pid {os.getpid()} on {socket.gethostname()}")
+    seen = look()
+    seen.open(f"{runs_app.url}/runs?run=live")
+    seen.page.wait_for_selector("text=1 running, read anew")
+    seen.shot("running")
+    log(StepDone(5, 8, 0.6, 1e-3, 100, 60, 0.25, 0.5))
+    log(RunFinished("live", "done", 8, 4.0))
+    owner.unlink()
+    seen.page.wait_for_selector("text=1 running, read anew", state="detached")  # nobody touched it
+    seen.settle()
+    assert "done" in seen.text and seen.console_errors == []
+    shutil.rmtree(run.path)
+
+
+@pytest.mark.parametrize(("theme", "size"), EVERY_LOOK)
 def test_runs_answers_and_sweeps_look_well(
     runs_app: App, look: Opens, theme: str, size: dict[str, int]
 ) -> None:

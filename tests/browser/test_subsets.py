@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import LAPTOP, PHONE, App, Look
+from tests.browser.conftest import EVERY_LOOK, App, Look
 
 Opens = Callable[..., Look]
 
@@ -37,17 +37,10 @@ def test_a_filter_becomes_a_subset_with_a_loss_mask(app: App, look: Opens) -> No
     assert seen.foreign_requests == [] and seen.dialogs == []
 
 
-@pytest.mark.parametrize(
-    ("theme", "size"),
-    [
-        pytest.param("light", LAPTOP, id="light-laptop"),
-        pytest.param("dark", LAPTOP, id="dark-laptop"),
-        pytest.param("dark", PHONE, id="dark-phone"),
-    ],
-)
+@pytest.mark.parametrize(("theme", "size"), EVERY_LOOK)
 def test_a_subset_looks_well(app: App, look: Opens, theme: str, size: dict[str, int]) -> None:
     seen = look(theme=theme, size=size)
-    for view in ("Overview", "Rows", "Loss mask", "Compare"):
+    for view in ("Overview", "Rows", "Split", "Loss mask", "Left out", "Compare"):
         seen.open(f"{app.url}/subset?name=small&view={view.replace(' ', '%20')}")
         seen.shot(view.lower().replace(" ", "-"))
     assert seen.console_errors == []

@@ -15,6 +15,7 @@ from openthoughts_cli.engine.base import SamplingParams
 from openthoughts_cli.errors import DataError, NotFoundError
 from openthoughts_cli.evals.aime25 import Aime25
 from openthoughts_cli.evals.run import evaluate
+from openthoughts_cli.evals.settings_table import SettingLine, settings_table
 from openthoughts_cli.evals.sides import read_side, stored_steps
 from openthoughts_cli.evals.versus import compare_sides, differences_of
 from openthoughts_cli.places import runs_dir
@@ -175,3 +176,19 @@ def test_the_command_shows_both_and_writes_one_record(
     refused = ot("compare", "a", "none")
     assert refused.code == 2
     assert "no run 'none'" in refused.err
+
+
+def test_settings_of_three_runs_stand_line_by_line() -> None:
+    runs = [
+        {"rate": 1, "evals": {"x.py:a": {"n": 1}}, "name": "a"},
+        {"rate": 1, "evals": {"x.py:a": {"n": 2}}, "name": "b"},
+        {"rate": 1, "evals": {}, "name": "c"},
+    ]
+    assert settings_table(runs[:2]) == [
+        SettingLine("evals.x.py:a.n", (1, 2), True),
+        SettingLine("rate", (1, 1), False),
+    ]
+    assert settings_table(runs)[0] == SettingLine(
+        "evals", ({"x.py:a": {"n": 1}}, {"x.py:a": {"n": 2}}, {}), True
+    )
+    assert settings_table([runs[0], {"rate": 1}])[0].values == (1, None)

@@ -84,6 +84,9 @@ def test_runs_are_listed_and_their_settings_compared(opens: Opens, root: Path) -
     differing = app.dataframe[1].value
     assert list(differing["setting"]) == ["learning_rate"]
     assert list(differing["second"]) == ["0.0003"]
+    app.toggle(key="runs_all_settings").set_value(True).run()
+    every = app.dataframe[1].value
+    assert {"learning_rate", "model"} < set(every["setting"]) and "run_name" not in every["setting"]
     app.text_input(key="runs_find").set_value("interrupted").run()
     assert list(app.dataframe[0].value["run"]) == ["second"]
 
@@ -173,7 +176,7 @@ def test_two_checkpoints_stand_side_by_side_and_can_be_filtered(opens: Opens, ro
     table = app.dataframe[0].value
     assert list(table["right"]) == ["2 of 2", "2 of 2", "0 of 2", "2 of 2", "0 of 2", "1 of 2"]
     assert list(table["other side"])[:3] == ["0 of 2", "0 of 2", "2 of 2"]
-    assert "The other side, after step 0" in shown(app)
+    assert "The other side: first, after step 0" in shown(app)
     assert app.button(key="answers_previous").disabled
     app.button(key="answers_next").click().run()
     assert "Problem 2 of 6" in shown(app)

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -179,3 +179,16 @@ def test_coloured_pieces_are_cut_into_parts_that_lose_nothing(texts: list[str], 
     parts = [list(between(pieces, at, at + size)) for at in range(0, len(whole), size)]
     assert [(c, loss) for part in parts for text, loss in part for c in text] == whole
     assert all(sum(len(text) for text, _ in part) <= size for part in parts)
+
+
+@settings(max_examples=300)
+@given(st.text(alphabet="a#=->\n \t", max_size=40))
+def test_no_heading_is_as_large_as_the_pages_own(text: str) -> None:
+    tokens = _MARKDOWN.parse(to_markdown(text))
+    assert {token.tag for token in tokens if token.type == "heading_open"} <= {"h4", "h5", "h6"}
+
+
+def test_headings_keep_their_order_and_their_words() -> None:
+    assert to_markdown("# a $x$\n\n### b") == "#### a $x$\n\n###### b"
+    assert to_markdown("- # a\n1. - ## b\n\t# c").count("####") == 3
+    assert "hr" in _kinds("a\n---\nb") and "heading_open" not in _kinds("a\n===\nb\n-\nc")
