@@ -1,7 +1,8 @@
 """Everything that writes, killed at random moments and on a disk that fills.
 
-For each of `ot index build`, `ot eval`, `ot train`, `ot report` and `ot runs export` (`ot subset` has
-test_subset_kills.py, long runs tests/e2e/test_kills.py): whatever is left, every reader accepts it,
+For each of `ot index build`, `ot eval`, `ot train`, `ot report`, `ot runs export`, `ot sweep` on a
+service and here, and the page of its ranking (`ot subset` has test_subset_kills.py, long runs
+tests/e2e/test_kills.py): whatever is left, every reader accepts it,
 nothing that was finished is lost, and the same command again ends as an undisturbed one.
 """
 
@@ -10,31 +11,21 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from openthoughts_cli.data.index import stored_indexes
-from openthoughts_cli.digests import sha256_file
-from openthoughts_cli.evals.records import EvalDirectory
-from openthoughts_cli.evals.shapes import held_out_lines
-from openthoughts_cli.runs.layout import RunDirectory, list_runs
+from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.lock import locked
-from openthoughts_cli.runs.log import step_metrics
-from openthoughts_cli.runs.summary import summarise
 from openthoughts_cli.store import read_lines
-from tests.doubles.rows import many, write
-from tests.doubles.tiny_llama import save_tiny_llama
-from tests.doubles.tokenizer import byte_model
-from tests.e2e.warm_start import WarmStart
+from tests.hostile.written import Place, check_nothing_lost, check_said, made_place
 from tests.tools.tally import SOAK, tally
 
 pytestmark = [
@@ -45,129 +36,11 @@ pytestmark = [
 KILLS = 2 * SOAK
 FULL_DISKS = SOAK
 DISK_BYTES = 12 << 20
-EVALS = "evals={nll: {at_start: true}, arithmetic: {limit: 2, n: 1, max_tokens: 4}}"
 
 
-@dataclass
-class Place:
-    """A directory with a model, data, a subset and a run, and a process that starts `ot` in it."""
-
-    path: Path
-    warm: WarmStart
-    kept: Path
-    """Where runs, indexes and exports are; the disk that fills."""
-
-    def ot(self, *arguments: object) -> int:
-        self.warm.start(*arguments)
-        return self.warm.wait()
-
-    def command(self, writer: str) -> tuple[object, ...]:
-        model = self.path / "model"
-        return {
-            "index": ("index", "build", "--dataset", self.path / "data", "--tokenizer", model,
-                      "--workers", 1),
-            "eval": ("eval", "-b", "arithmetic", "-b", "nll", "--subset", "small", "--engine", "local",
-                     "--model", model, "--limit", 6, "--n", 2, "--max-tokens", 4, "--name", "it"),
-            "train": ("train", "--subset", "small", "--engine", "local", "--model", model, "--epochs", 1,
-                      "--batch-size", 4, "--run-name", "new", "--set", EVALS, "--set", "save_every=1",
-                      "--set", "wandb.mode=disabled", "--yes"),
-            "report": ("report", "first"),
-            "export": ("runs", "export", "first", "--to", self.kept / "exports/it"),
-        }[writer]  # fmt: skip
-
-    def forget(self, writer: str) -> None:
-        """What the writer has made so far."""
-        made = {"index": "index", "eval": "runs/it", "train": "runs/new", "export": "exports"}
-        if writer == "report":
-            (self.kept / "runs/first/report.html").unlink(missing_ok=True)
-        else:
-            shutil.rmtree(self.kept / made[writer], ignore_errors=True)
-
-    def finished(self) -> dict[tuple[str, ...], str]:
-        """Each finished item with what it holds; read by the package's own readers, which must not
-        stumble."""
-        found: dict[tuple[str, ...], str] = {}
-        for index in stored_indexes():
-            for part in index.parts:
-                assert index.dataset != "?", f"{part} is damaged"
-                found["part", part.name] = sha256_file(part)
-        for run in list_runs():
-            summary = summarise(run)
-            assert not summary.problem, summary.problem
-            found["run", run.run_id] = str(run.read_config()) + str(run.read_record())
-            for line in step_metrics(run):
-                found["step", run.run_id, str(line["step"])] = str(line["train_mean_nll"])
-            for checkpoint in run.checkpoints():
-                for path in (checkpoint.state_path, checkpoint.sampler_path):
-                    assert path is None or (Path(path) / "ot.json").is_file()
-            for place in run.path.glob("evals/*/step-*"):
-                files = EvalDirectory(place)
-                for problem, samples in files.samples().items():
-                    for sample in samples.values():
-                        key = ("sample", run.run_id, place.parts[-2], place.name, problem)
-                        found[*key, str(sample.index)] = sample.completion
-                for row, line in held_out_lines(files.rows_path).items():
-                    found["row", run.run_id, place.name, row] = str(line["nats"])
-                if files.scores_path.exists():
-                    found["scores", str(place)] = str(files.scores()["metrics"])
-            page = run.path / "report.html"
-            if page.exists():
-                assert page.read_text().rstrip().endswith("</html>")
-        export = self.kept / "exports/it"
-        if export.exists():
-            from openthoughts_cli.export.export import check_export, read_export
-
-            record = read_export(export)
-            assert record is not None
-            check_export(export, record)
-            found["export", "it"] = str(sorted(record["files"]))
-        return found
-
-
-def check_nothing_lost(before: dict[tuple[str, ...], str], now: dict[tuple[str, ...], str]) -> None:
-    """A training step after the last checkpoint may be done again; all else that was there stays."""
-    lost = [
-        key
-        for key, value in before.items()
-        if now.get(key) != value and not (key[0] == "step" and key in now)
-    ]
-    tally("lost", len(lost))
-    assert lost == []
-
-
-def check_said(place: Place) -> None:
-    assert "Traceback" not in place.warm.said(), place.warm.said()
-    assert "this is a bug in ot" not in place.warm.said(), place.warm.said()
-
-
-@contextlib.contextmanager
-def _place(path: Path, kept: Path, patch: pytest.MonkeyPatch) -> Generator[Place]:
-    for i in range(4):
-        write(path / "data" / f"{i}.parquet", many(60, source=f"source-{i}"))
-    save_tiny_llama(byte_model(path / "model"), vocab_size=258, max_position_embeddings=2048)
-    for name in ("runs", "index"):
-        patch.setenv(f"OT_{name.upper()}", str(kept / name))
-    patch.setenv("OT_SUBSETS", str(path / "subsets"))
-    modules = (
-        *("openthoughts_cli.engine.local.engine", "peft", "openthoughts_cli.cli.eval"),
-        *(
-            "openthoughts_cli.cli.index",
-            "openthoughts_cli.evals.verb",
-            "openthoughts_cli.report.page",
-        ),
-        *("openthoughts_cli.data.index_build", "openthoughts_cli.export.export"),
-    )
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "OT_CACHE": str(path / "cache")}
-    with WarmStart(path, modules=modules, env=env, log=path / "said.txt") as warm:
-        place = Place(path, warm, kept)
-        cut = ("subset", "--dataset", path / "data", "--tokenizer", path / "model", "--limit", 24,
-               "--name", "small")  # fmt: skip
-        assert place.ot(*cut) == 0, warm.said()
-        words = [str(word) for word in place.command("train")]
-        words[words.index("new")] = "first"
-        assert place.ot(*words) == 0, warm.said()
-        yield place
-        assert not (path / "cache/crashes").exists()
+WRITERS = ["index", "eval", "train", "report", "export", "sweep", "ranking"]
+if SOAK > 1:
+    WRITERS.append("sweep here")  # each of its cells is a cold process, which takes seconds
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -
     mount = ["mount", "-t", "tmpfs", "-o", size, "none", str(disk)]
     mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     try:
-        with _place(path, disk, patch) as made:
+        with made_place(path, disk, patch) as made:
             yield made
     finally:
         if mounted:
@@ -198,11 +71,13 @@ def same_places(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The suite gives each test places of its own; these tests share one."""
     monkeypatch.setenv("OT_RUNS", str(place.kept / "runs"))
     monkeypatch.setenv("OT_INDEX", str(place.kept / "index"))
+    monkeypatch.setenv("OT_SWEEPS", str(place.kept / "sweeps"))
     monkeypatch.setenv("OT_SUBSETS", str(place.path / "subsets"))
 
 
 def _undisturbed(place: Place, writer: str) -> tuple[set[tuple[str, ...]], float]:
     """What the command makes when nobody disturbs it, and how long that takes."""
+    place.prepare(writer)
     place.forget(writer)
     began = time.monotonic()
     assert place.ot(*place.command(writer)) == 0, place.warm.said()
@@ -212,7 +87,7 @@ def _undisturbed(place: Place, writer: str) -> tuple[set[tuple[str, ...]], float
     return made, wall_s
 
 
-@pytest.mark.parametrize("writer", ["index", "eval", "train", "report", "export"])
+@pytest.mark.parametrize("writer", WRITERS)
 def test_kills_lose_nothing(place: Place, writer: str) -> None:
     chance = random.Random(writer)
     whole, wall_s = _undisturbed(place, writer)
@@ -267,11 +142,12 @@ def _used(disk: Path) -> int:
     return (found.f_blocks - found.f_bfree) * found.f_frsize
 
 
-@pytest.mark.parametrize("writer", ["index", "eval", "train", "report", "export"])
+@pytest.mark.parametrize("writer", WRITERS)
 def test_a_full_disk_is_said_and_loses_nothing(place: Place, writer: str) -> None:
     if not place.kept.is_mount():
         pytest.skip("no file system can be mounted here")
     chance = random.Random(f"disk {writer}")
+    place.prepare(writer)
     place.forget(writer)
     empty = _used(place.kept)
     assert place.ot(*place.command(writer)) == 0, place.warm.said()
