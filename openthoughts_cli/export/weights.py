@@ -11,7 +11,7 @@ from openthoughts_cli.engine.tinker.addresses import refuse_foreign
 from openthoughts_cli.errors import ModelError, NotFoundError
 from openthoughts_cli.runs.layout import Checkpoint, RunDirectory, find_run, list_runs
 from openthoughts_cli.training.checkpoints import unusable
-from openthoughts_cli.training.verb import recorded_config
+from openthoughts_cli.training.resume import recorded_config
 from openthoughts_cli.words import did_you_mean
 
 __all__ = ["Weights", "find_weights", "require_fetchable", "service_of"]

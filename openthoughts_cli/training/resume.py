@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from openthoughts_cli.config.train import TrainConfig
-from openthoughts_cli.errors import ConfigError
+from openthoughts_cli.errors import ConfigError, DataError
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.training.prepare import Prepared, lay_out
 from openthoughts_cli.training.schedule import learning_rate_at
 
-__all__ = ["changed_keys", "check_resumable"]
+__all__ = ["changed_keys", "check_resumable", "record_changes", "recorded_config"]
 
 _LENGTHS = frozenset({"epochs", "max_steps"})
 _DIGESTED = {
@@ -40,6 +40,21 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> I
             yield from _differing(a, b, f"{prefix}{key}.")
         elif a != b:
             yield f"{prefix}{key}"
+
+
+def recorded_config(run: RunDirectory) -> TrainConfig:
+    """The config that a run goes by.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        return TrainConfig.model_validate(run.read_config())
+    except ValueError as error:
+        raise DataError(
+            f"{run.config_path} is not a training config of this version: {error}",
+            hint="start a new run",
+        ) from error
 
 
 def check_resumable(
@@ -128,3 +143,15 @@ def _relative_rate(config: TrainConfig, step: int, total_steps: int) -> float:
         schedule=config.lr_schedule,
         warmup_steps=config.warmup_steps,
     )
+
+
+def record_changes(run: RunDirectory, recorded: TrainConfig, prepared: Prepared) -> None:
+    """Take over the harmless changes, and keep on record what was before."""
+    config = prepared.config.model_copy(update={"run_name": recorded.run_name})
+    old, new = recorded.model_dump(mode="json"), config.model_dump(mode="json")
+    changed = changed_keys(old, new)
+    if not changed:
+        return
+    record = run.read_record()
+    changes = [*record.get("changes", []), {"keys": changed, "before": old}]
+    run.write_config(new, {**record, **prepared.record(), "changes": changes})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.wandb import sync
-from openthoughts_cli.training.verb import recorded_config
+from openthoughts_cli.training.resume import recorded_config
 
 __all__ = ["Synced", "sync_run"]
 

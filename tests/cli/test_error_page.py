@@ -38,7 +38,7 @@ NO_REMEDY = {
         "it needs the system call filter, which this architecture has not",
     ): "a reason inside of `no sandbox on this system: ...`, which has the hint",
     ("sweeps/verb.py", "interrupted before anything was started"): "as the person wished",
-    ("training/verb.py", "interrupted before anything was started"): "as the person wished",
+    ("training/job.py", "interrupted before anything was started"): "as the person wished",
 }
 """By file and message: why there is none. "port": a caller's defect, which no person can cause."""
 
