@@ -12,6 +12,7 @@ from openthoughts_cli.cli.error_page import error_page, refusals, rules
 
 # Where the words are another's: a parser's, a server's, or those of the failure that came first.
 BORROWED = {
+    "chat/folder.py",
     "chat/locate.py",
     "config/load.py",
     "config/yaml_file.py",
@@ -23,6 +24,7 @@ BORROWED = {
     "engine/tinker/export.py",
     "engine/tinker/failures.py",
     "evals/select.py",
+    "sweeps/layout.py",
     "sweeps/problems.py",
     "training/work.py",
 }
