@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from openthoughts_cli.cli.render.tables import table
@@ -30,26 +30,58 @@ from openthoughts_cli.sweeps.words import (
 __all__ = ["board_csv", "board_markdown", "render_board"]
 
 _RANKING = ("rank", "recipe", "score", "95% interval", "versus baseline", "p")
-_COST = ("recipe", "seeds", "trained on", "sampled", "time", "cost", "best checkpoint, NLL")
+_COST = ("recipe", "seeds", "trained on", "sampled", "time", "cost", "best checkpoint NLL")
 _EFFECTS = ("axis", "to", "from", "effect", "95% interval", "pairs")
 _NOT_RANKED = ("cell", "why it has no score")
+_WHOLE = ("recipe", "axis", "cell")
 _RIGHT = ("rank", "score", "p", "seeds", "trained on", "sampled", "time", "cost", "effect", "pairs")
 
 # What a person reads; a table of hundreds of rows is for a program.
 _MOST_ROWS = 40
 
+_ROOMY = 110  # columns of a terminal from which recipes are not broken
+_ONE_LINE = 24
+
 
 def render_board(board: Leaderboard) -> RenderableType:
     """The ranking, of long tables the beginning; sections with nothing to say are left out."""
-    parts: list[RenderableType] = [Text(headline(board), style="bold")]
-    for title, columns, rows in _sections(board):
-        shown = rows[:_MOST_ROWS]
-        parts += ["", Text(title, style="dim"), table(columns, shown, right=_RIGHT)]
-        if more := len(rows) - len(shown):
-            parts.append(Text(f"and {more:,} more: --csv, --md and --json have all", style="dim"))
-    parts += [Text(text, style="yellow") for text in board.warnings]
-    parts += [Text(text, style="dim") for text in _notes(board)]
-    return Group(*parts)
+    return _Board(board)
+
+
+class _Board:
+    """Recipes stand in one line where there is room for it, else a setting a line."""
+
+    def __init__(self, board: Leaderboard) -> None:
+        self._board = board
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        board, narrow = self._board, options.max_width < _ROOMY
+        yield Text(headline(board), style="bold")
+        for title, columns, rows in _sections(board):
+            shown = [_stacked(columns, row) if narrow else row for row in rows[:_MOST_ROWS]]
+            yield ""
+            yield Text(title, style="dim")
+            yield table(columns, shown, right=_RIGHT, whole=_WHOLE if narrow else ())
+            if more := len(rows) - len(shown):
+                yield Text(f"and {more:,} more: --csv, --md and --json have all", style="dim")
+        yield from (Text(text, style="yellow") for text in board.warnings)
+        yield from (Text(text, style="dim") for text in _notes(board))
+
+
+def _stacked(columns: Sequence[str], row: Sequence[object]) -> list[object]:
+    return [
+        _in_lines(value) if name in _WHOLE and value is not None else value
+        for name, value in zip(columns, row, strict=True)
+    ]
+
+
+def _in_lines(value: object) -> Text:
+    text = value if isinstance(value, Text) else Text(str(value))
+    if len(text.plain) > _ONE_LINE:
+        text.plain = text.plain.replace(", ", ",\n")
+    return text
 
 
 def board_markdown(board: Leaderboard) -> str:
@@ -90,7 +122,9 @@ def _sections(board: Leaderboard) -> Iterable[tuple[str, Sequence[str], list[Seq
             _RANKING,
             [_ranking(e, board) for e in ranked],
         )
-    yield "cost", _COST, [_cost(entry) for entry in board.entries]
+    began = [entry for entry in board.entries if entry.train_tokens or entry.seconds]
+    if began:
+        yield "cost", _COST, [_cost(entry) for entry in began]
     if board.effects:
         yield (
             "main effects: what changing one axis does, all else the same",

@@ -26,6 +26,7 @@ from openthoughts_cli.events import (
     Listener,
     Notice,
     RunFinished,
+    RunStarted,
     StageDone,
     StageStarted,
     StepDone,
@@ -51,6 +52,7 @@ class Board:
         self.began = time.monotonic()
         self._first_done = 0.0
         self._done_before = sum(state == "done" for state in self.status.values())
+        self._went_on_at: dict[str, float] = {}
 
     def begin(self, cells: Iterable[tuple[str, str]]) -> None:
         """The cells are known now: names with the state they begin in."""
@@ -66,6 +68,8 @@ class Board:
                 self.runs.setdefault(event.cell, TrainState())
             case CellTold():
                 self.runs.setdefault(event.cell, TrainState()).hear(event.event)
+                if isinstance(event.event, RunStarted):
+                    self._went_on_at.setdefault(event.cell, self._share(event.cell))
             case CellEnded():
                 self.status[event.cell] = "running" if event.again else event.outcome.status
             case _:
@@ -82,16 +86,27 @@ class Board:
             return 0.0
         return sum(self._share(name) for name in self.status) / len(self.status)
 
+    def steps(self, name: str) -> tuple[int, int] | None:
+        """How many steps a cell has done, those before a resume included, and of how many."""
+        run = self.runs.get(name)
+        if run is None or (run.last is None and run.started is None):
+            return None
+        if run.last is not None:
+            return run.last.step, run.last.total_steps
+        assert run.started is not None
+        return run.started.first_step - 1, run.started.total_steps
+
     def _share(self, name: str) -> float:
         if self.status[name] in ("done", "failed"):
             return 1.0
-        last = self.runs[name].last if name in self.runs else None
-        return 0.0 if last is None else last.step / last.total_steps
+        steps = self.steps(name)
+        return 0.0 if steps is None else steps[0] / max(steps[1], 1)
 
     @property
     def eta_s(self) -> float | None:
         """Seconds until all are done, as fast as it went so far; None at the very beginning."""
-        before = self._done_before / max(len(self.status), 1)
+        before = self._done_before + sum(self._went_on_at.values())
+        before /= max(len(self.status), 1)
         gained = self.share_done - before
         spent_s = time.monotonic() - self.began
         if gained <= 0.03 or spent_s < 1:
@@ -147,16 +162,12 @@ def _fitting(names: Sequence[str], room: int) -> tuple[str, dict[str, str]]:
 def _row(state: Board, name: str, called: str, *, paid: bool) -> list[Text]:
     status = state.status[name]
     run = state.runs.get(name, TrainState())
-    last = run.last
-    total = run.started.total_steps if run.started is not None else None
-    step = "" if last is None else f"{last.step}/{last.total_steps}"
-    if last is None and total is not None:
-        step = f"0/{total}"
+    last, steps = run.last, state.steps(name)
     nll = [metrics["mean"] for _, metrics in run.scores.get("nll", []) if "mean" in metrics]
     row = [
         Text(called),
         Text(status, style=_STYLES.get(status, "yellow")),
-        Text(step),
+        Text("" if steps is None else f"{steps[0]}/{steps[1]}"),
         Text("" if last is None else f"{last.train_mean_nll:.3f}"),
         Text(f"{sparkline(nll, 8)} {nll[-1]:.3f}" if nll else ""),
         Text(_scores(run)),

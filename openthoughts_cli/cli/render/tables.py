@@ -12,15 +12,21 @@ __all__ = ["facts", "table"]
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> Table:
     """Rows under a ruled header; the columns named in `right` are numbers.
 
-    A cell is text as it is (no markup in it is read) unless it is a rich `Text`.
+    A cell is text as it is (no markup in it is read) unless it is a rich `Text`. Where there is little
+    room, columns named in `whole` keep their lines, and the others give way.
     """
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        justify = "right" if name in right else "left"
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=name in whole)
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made
