@@ -11,7 +11,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 SOAK ?= 10
 SOAKED ?= tests/e2e/test_kills.py tests/hostile/test_subset_kills.py tests/hostile/test_writers.py \
-  tests/fuzz tests/faults tests/hostile/test_isolation.py tests/hostile/test_exhaustion.py tests/hostile/test_verdicts.py
+  tests/fuzz tests/faults tests/hostile/test_isolation.py tests/hostile/test_exhaustion.py tests/hostile/test_verdicts.py \
+  tests/e2e/test_sweep_plans.py
 
 .DEFAULT_GOAL := help
 .PHONY: coverage test-cluster test-wheel test-versions test-tinker help install quickstart test test-fast test-browser ci audit soak lint fmt type docs bench clean
