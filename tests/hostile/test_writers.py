@@ -119,7 +119,13 @@ def test_kills_lose_nothing(place: Place, writer: str) -> None:
     check_nothing_lost(before, now)
     assert set(now) == whole
     _check_asked_once(place)
+    _check_nothing_left_aside(place)
     check_said(place)
+
+
+def _check_nothing_left_aside(place: Place) -> None:
+    """What the killed were writing is gone with what was written since."""
+    assert [str(path) for path in place.kept.rglob(".*") if ".partial-" in path.name] == []
 
 
 def _check_asked_once(place: Place) -> None:
