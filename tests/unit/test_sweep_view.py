@@ -63,9 +63,12 @@ def test_of_too_many_cells_those_at_work_are_shown() -> None:
 def test_a_cell_that_goes_on_counts_what_was_done_before() -> None:
     state = Board([("a", "waiting"), ("b", "waiting")])
     state.hear(CellStarted("a", "run"))
+    state.hear(CellStarted("b", "run"))  # in a process that loads, or in a cluster's queue
     state.hear(CellTold("a", RunStarted("run", "runs/run", 12, 12, "m", "local", first_step=10)))
     assert state.steps("a") == (9, 12)
     assert state.steps("b") is None
     assert state.share_done == 0.375
     assert state.eta_s is None  # nothing was gained yet
-    assert lines_of(state, width=80)[1].split() == ["a", "running", "9/12"]
+    lines = lines_of(state, width=80)
+    assert [line.split() for line in lines[1:3]] == [["a", "running", "9/12"], ["b", "starting"]]
+    assert lines[3].startswith("1 running, 1 starting")

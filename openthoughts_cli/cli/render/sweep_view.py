@@ -38,8 +38,15 @@ __all__ = ["Board", "board", "open_sweep_view"]
 _PLAIN_STEP_S = 10.0
 _OTHER_COLUMNS = 54  # what state, step, loss, nll and one score take of a line
 _FOOT = "Ctrl-C stops all at checkpoints"
-_STYLES = {"done": "green", "running": "", "waiting": "dim", "failed": "red", "reused": "green"}
-_ORDER = ("running", "failed", "budget", "interrupted", "died", "done", "waiting")
+_STYLES = {
+    "done": "green",
+    "running": "",
+    "starting": "",
+    "waiting": "dim",
+    "failed": "red",
+    "reused": "green",
+}
+_ORDER = ("running", "starting", "failed", "budget", "interrupted", "died", "done", "waiting")
 
 
 class Board:
@@ -64,14 +71,16 @@ class Board:
         """Take one event in."""
         match event:
             case CellStarted():
-                self.status[event.cell] = "running"
+                self.status[event.cell] = "starting"  # or in the queue of a cluster
                 self.runs.setdefault(event.cell, TrainState())
             case CellTold():
+                if self.status.get(event.cell) == "starting":
+                    self.status[event.cell] = "running"
                 self.runs.setdefault(event.cell, TrainState()).hear(event.event)
                 if isinstance(event.event, RunStarted):
                     self._went_on_at.setdefault(event.cell, self._share(event.cell))
             case CellEnded():
-                self.status[event.cell] = "running" if event.again else event.outcome.status
+                self.status[event.cell] = "starting" if event.again else event.outcome.status
             case _:
                 pass
 
