@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from openthoughts_cli.config.benchmark import BenchmarkConfig
 from openthoughts_cli.config.engine import EngineConfig
 from openthoughts_cli.config.eval import EvalConfig
 from openthoughts_cli.digests import digest_value
@@ -29,7 +31,7 @@ def resolve_config(
 
     Raises:
         UsageError: no benchmark is named, it is not known whose weights are meant, or the run's
-            record names a server that this person has not named.
+            record names a server that this person has not named, or a Python file as a benchmark.
     """
     engine, model = config.engine, config.model
     benchmarks = config.benchmarks
@@ -46,7 +48,7 @@ def resolve_config(
             engine = _recorded_engine(trained.engine, run, named=engine.base_url)
         model = model or str((run.read_record().get("model") or {}).get("name") or "")
         model = model or trained.model
-        benchmarks = benchmarks or trained.evals
+        benchmarks = benchmarks or _recorded_benchmarks(trained.evals, run)
     elif config.checkpoint is not None and model is None:
         targets_of(None, config.checkpoint)  # refuses what is no path
         raise UsageError(
@@ -73,6 +75,23 @@ def _recorded_engine(engine: EngineConfig, run: RunDirectory, *, named: str | No
         return engine.model_copy(update={"base_url": named})
     refuse_foreign(engine, run.run_id)
     return engine
+
+
+def _recorded_benchmarks(
+    recorded: Mapping[str, BenchmarkConfig], run: RunDirectory
+) -> dict[str, BenchmarkConfig]:
+    """The benchmarks that a run was measured on. The run may be another's: no file that only its
+    record names is run, and programs run unprotected only when that is said now."""
+    for name in recorded:
+        if ".py:" in name:
+            raise UsageError(
+                f"{run.run_id} was measured by the code in {name}, which would be run",
+                hint=f"if you trust that file, name it: -b {shlex.quote(name)}; or name others",
+            )
+    return {
+        name: settings.model_copy(update={"unsafe_no_sandbox": False})
+        for name, settings in recorded.items()
+    }
 
 
 def home_of(config: EvalConfig, run: RunDirectory | None) -> RunDirectory:

@@ -217,3 +217,16 @@ def test_the_address_that_is_named_wins_over_the_record_s() -> None:
     )
     engine = resolve_config(config, run).engine
     assert (engine.kind, engine.base_url) == ("tinker", "http://10.0.0.6:8000")
+
+
+def test_code_and_consent_of_a_record_count_for_nothing_in_an_evaluation() -> None:
+    run = run_at(None)
+    recorded = run.read_config()
+    settings = BenchmarkConfig(unsafe_no_sandbox=True).model_dump(mode="json")
+    run.write_config(recorded | {"evals": {"livecodebench": settings}}, run.read_record())
+    [found] = resolve_config(EvalConfig(run="theirs"), run).benchmarks.values()
+    assert not found.unsafe_no_sandbox
+    run.write_config(recorded | {"evals": {"/theirs/own.py:Own": settings}}, run.read_record())
+    with pytest.raises(UsageError, match=r"own\.py:Own, which would be run") as caught:
+        resolve_config(EvalConfig(run="theirs"), run)
+    assert "-b /theirs/own.py:Own" in str(caught.value.hint)
