@@ -1,21 +1,20 @@
 """Charts that are readable in light and dark, name their units and can be taken away.
 
 Altair under Streamlit's own theme: text, grid and colours follow the viewer's light or dark. Each
-chart has a menu to save it as PNG or SVG, and a button for its figures as CSV.
+chart has Streamlit's buttons, which save it as a picture, and one for its figures as CSV.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import streamlit as st
 
+from openthoughts_cli.explorer.csv_file import csv_bytes
+
 __all__ = [
-    "csv_bytes",
     "grouped_bars",
     "histogram",
     "intervals",
@@ -27,7 +26,7 @@ __all__ = [
 
 Records = Sequence[Mapping[str, Any]]
 
-_HEIGHT = 260
+_HEIGHT = 280
 _GREY = "#8b949e"  # readable on white and on black; a rule's own colour is black
 _COLOURS = (
     *("#3b82d6", "#d9772b", "#2e9e62", "#b8549e", "#8b6fd6", "#9a8a1f", "#1f9aa8", "#d0524f"),
@@ -35,6 +34,8 @@ _COLOURS = (
 )
 """Of as many curves as a page draws; each can be told from white and from black."""
 _APART, _NOT_APART = "#1a7f37", "#6e7781"  # with white figures on them, in light and in dark
+_WIDE_NAME = 20
+_LEGEND_LINE = 22
 
 
 def show(
@@ -47,6 +48,8 @@ def show(
         records: the figures in it, for the CSV.
         name: of the file, and the key of the button; unique on the page.
     """
+    # Streamlit leaves a finger's breadth below each chart.
+    chart = chart.properties(padding={"top": 8, "left": 0, "right": 8, "bottom": 0})
     st.altair_chart(chart, width="stretch", key=f"chart-{name}")
     st.download_button(
         "CSV",
@@ -57,28 +60,8 @@ def show(
         type="tertiary",
         icon=":material/download:",
         on_click="ignore",
-        help="The figures of this chart. The chart itself: its menu, Save as PNG or SVG.",
+        help="The figures of this chart. The chart itself: the buttons at its upper edge on the right.",
     )
-
-
-def csv_bytes(records: Records) -> bytes:
-    """Records as CSV in UTF-8, columns in the order in which they first come.
-
-    A text that a spreadsheet would take for a formula gets an apostrophe in front.
-    """
-    names = list(dict.fromkeys(name for record in records for name in record))
-    sink = io.StringIO()
-    writer = csv.DictWriter(sink, names)
-    writer.writeheader()
-    for record in records:
-        writer.writerow({name: _safe_cell(value) for name, value in record.items()})
-    return sink.getvalue().encode("utf-8", "replace")
-
-
-def _safe_cell(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
 
 
 def histogram(
@@ -108,11 +91,11 @@ def histogram(
         "y": alt.Y("rows:Q", title=counted, stack="zero", axis=_axis(whole=True)),
     }
     if colour is not None:
-        encoding["color"] = _coloured(colour)
+        encoding["color"] = _coloured(colour, bars)
         tooltip.insert(0, alt.Tooltip(f"{colour}:N", title=colour))
     return (
         alt.Chart(alt.Data(values=[dict(bar) for bar in bars]))
-        .mark_bar(binSpacing=1)
+        .mark_bar(binSpacing=1, color=_COLOURS[0])
         .encode(**encoding, tooltip=tooltip)
         .properties(height=height)
     )
@@ -124,7 +107,7 @@ def ranked_bars(
     """Horizontal bars in the order of the records: `label`, `value` and `share` (0 to 1)."""
     return (
         alt.Chart(alt.Data(values=[dict(record) for record in records]))
-        .mark_bar()
+        .mark_bar(color=_COLOURS[0])
         .encode(
             x=alt.X(f"{value}:Q", title=unit, axis=_axis(whole=True)),
             y=alt.Y(
@@ -153,7 +136,7 @@ def grouped_bars(records: Records, *, label: str, colour: str, value: str = "row
             x=alt.X(f"{value}:Q", title=value, axis=_axis(whole=True)),
             y=alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
             yOffset=alt.YOffset(f"{colour}:N", sort=None),
-            color=_coloured(colour),
+            color=_coloured(colour, records),
             tooltip=[f"{label}:N", f"{colour}:N", alt.Tooltip(f"{value}:Q", format=",")],
         )
         .properties(height=40 * labels + 110)
@@ -189,7 +172,7 @@ def lines(
         x=alt.X(f"{x}:Q", title=x_title, scale=scale, axis=_axis())
     )
     if colour is not None:
-        base = base.encode(color=_coloured(colour))
+        base = base.encode(color=_coloured(colour, points))
     tooltip = [alt.Tooltip(f"{x}:Q", title=x_title), alt.Tooltip(f"{y}:Q", title=y_title)]
     if colour is not None:
         tooltip.insert(0, alt.Tooltip(f"{colour}:N", title=colour))
@@ -200,7 +183,8 @@ def lines(
     layers: list[Any] = [curve]
     if low is not None and high is not None:
         layers.insert(0, base.mark_area(opacity=0.2).encode(y=f"{low}:Q", y2=f"{high}:Q"))
-    return alt.layer(*layers).properties(height=height)
+    more = _LEGEND_LINE * (_legend_lines(colour, points) - 1) if colour is not None else 0
+    return alt.layer(*layers).properties(height=height + more)
 
 
 def intervals(
@@ -228,12 +212,12 @@ def intervals(
         )
     )
     if colour is not None:
-        base = base.encode(color=_coloured(colour))
+        base = base.encode(color=_coloured(colour, records))
     scale = alt.Scale(zero=zero_line)
     ruled = base.mark_rule(strokeWidth=2) if colour else base.mark_rule(strokeWidth=2, color=_GREY)
     bar = ruled.encode(x=alt.X(f"{low}:Q", title=title, scale=scale, axis=_axis()), x2=f"{high}:Q")
     tooltip = [f"{label}:N", *(alt.Tooltip(f"{key}:Q", format=".4g") for key in (value, low, high))]
-    dot = base.mark_point(filled=True, size=70).encode(
+    dot = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X(f"{value}:Q", title=title, scale=scale, axis=_axis()), tooltip=tooltip
     )
     layers: list[Any] = [bar, dot]
@@ -285,29 +269,44 @@ def matrix(
         ],
     )
     scale = alt.Scale(domain=list(kinds), range=[_APART, _NOT_APART])
-    cells = base.mark_rect(stroke=_GREY, strokeWidth=0.5).encode(
-        color=alt.Color(f"{kind}:N", title=None, scale=scale, legend=_legend(columns=1))
+    cells = base.mark_rect().encode(
+        color=alt.Color(f"{kind}:N", title=None, scale=scale, legend=_legend())
     )
     text = alt.Text(f"{value}:Q", format=value_format)
     figures = base.mark_text(fontSize=11, color="white").encode(text=text)
-    return alt.layer(cells, figures).properties(height=36 * len(order) + 130)
+    return alt.layer(cells, figures).properties(height=36 * len(order) + 100)
 
 
 def _number(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _coloured(name: str) -> alt.Color:
+def _coloured(name: str, records: Records) -> alt.Color:
     scale = alt.Scale(range=list(_COLOURS))
-    return alt.Color(f"{name}:N", title=None, sort=None, scale=scale, legend=_legend())
+    legend = _legend(1 if _has_wide(name, records) else 2)
+    return alt.Color(f"{name}:N", title=None, sort=None, scale=scale, legend=legend)
+
+
+def _has_wide(name: str, records: Records) -> bool:
+    """Whether a name takes a line of the legend alone; so the two do on a phone."""
+    return any(len(str(record[name])) > _WIDE_NAME for record in records)
+
+
+def _legend_lines(name: str, records: Records) -> int:
+    names = len({str(record[name]) for record in records})
+    return max(names if _has_wide(name, records) else (names + 1) // 2, 1)
 
 
 def _axis(*, whole: bool = False) -> alt.Axis:
     # Plain "," writes 3e+1 for 30. Of rows there is no half.
     least = 1 if whole else alt.Undefined
-    return alt.Axis(format=",.10~g", labelOverlap=True, tickCount=5, tickMinStep=least)
+    return alt.Axis(
+        format=",.10~g", labelOverlap=True, tickCount=5, tickMinStep=least, titlePadding=8
+    )
 
 
 def _legend(columns: int = 2) -> alt.Legend:
     # A band is faint; its legend must not be.
-    return alt.Legend(orient="bottom", columns=columns, labelLimit=220, symbolOpacity=1)
+    return alt.Legend(
+        orient="bottom", columns=columns, labelLimit=330, symbolOpacity=1, offset=8, rowPadding=4
+    )

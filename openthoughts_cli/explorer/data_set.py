@@ -207,7 +207,7 @@ def _rows(browse: Browse, chosen: RowFilter) -> None:
         selection_mode="single-row",
         key=f"table-{page.first}-{hash((chosen, now['table_sort'], now['table_descending']))}",
         column_config={
-            "question": st.column_config.TextColumn(width="large"),
+            "question": st.column_config.TextColumn(width=290),
             **figures.grouped("tokens", "thinking", "answer", width=80),
             "closed": st.column_config.CheckboxColumn(width=64),
             "boxed": st.column_config.CheckboxColumn(width=64),

@@ -40,7 +40,9 @@ def show_mask(view: SubsetView) -> None:
             "A folder is read only where the subset names it itself.", icon=":material/lock:"
         )
         return
-    number = int(right.number_input(f"Row of {len(view):,}", 0, len(view) - 1, key="mask_row"))
+    number = int(
+        right.number_input(f"Row, 0 to {len(view) - 1:,}", 0, len(view) - 1, key="mask_row")
+    )
     masked = mask_row(view.row(number), number, _renderer(model))
     st.markdown(
         f"{masked.prompt_tokens:,} tokens of prompt without loss, "

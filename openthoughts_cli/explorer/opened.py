@@ -116,7 +116,7 @@ def _offer_index(looked: Looked, settings: Settings) -> None:
         what += f", {damaged} of them damaged" if damaged else ""
         what += ": the data has changed since it was built, or the build was stopped"
     st.info(
-        f"{_plain(what)}. It holds one small row for every row, and everything here is read from it.",
+        f"{_plain(what)}. The index has one short line for each row; this page is made from it.",
         icon=":material/inbox:",
     )
     command = ["ot", "index", "build", "--dataset", looked.wanted.dataset]

@@ -110,12 +110,12 @@ def _searched(row: RunRow) -> str:
 
 def _cells(row: RunRow) -> dict[str, Any]:
     summary = row.summary
-    scores = {
-        f"{item.benchmark} {metric}": item.last.get(metric)
+    scores = [
+        f"{item.benchmark} {_score(metric, item.last[metric])}"
         for item in summary.evals
         for metric in ("mean@1", "mean")
         if metric in item.last
-    }
+    ]
     return {
         "run": summary.run_id,
         "status": row.status,
@@ -124,10 +124,12 @@ def _cells(row: RunRow) -> dict[str, Any]:
         "model": Path(summary.model).name if summary.model.startswith("/") else summary.model,
         "subset": Path(summary.subset).name,
         "train loss": summary.last_loss,
-        "scores": ", ".join(
-            f"{name} {value:.4g}" for name, value in scores.items() if value is not None
-        ),
+        "scores": ", ".join(scores),
         "tokens": summary.train_tokens,
         "cost at most": row.spent_usd,
         "begun": summary.created[:16].replace("T", " "),
     }
+
+
+def _score(metric: str, value: float) -> str:
+    return f"{value:.1%}" if metric == "mean@1" else f"{value:.4g}"

@@ -140,7 +140,7 @@ def _flags(address: str, port: int, *, public: bool) -> dict[str, Any]:
         "server.port": port,
         "server.runOnSave": False,
         "server.showEmailPrompt": False,
-        "theme.dark.primaryColor": "#6ea3e0",
+        "theme.dark.primaryColor": "#4684cc",
         "theme.light.primaryColor": "#2f66ab",
     }
 

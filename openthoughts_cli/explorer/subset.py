@@ -257,26 +257,29 @@ def _compare(view: SubsetView, others: list[str], settings: Settings) -> None:
     found = compare_subsets(view, other)
     one, two = view.subset.name, other.subset.name
     two = f"{two} (2)" if one == two else two
+    counts = [
+        ("rows", found.rows, found.rows_in_both, found.rows_jaccard),
+        ("questions", found.questions, found.questions_in_both, found.questions_jaccard),
+        ("tokens", found.tokens, None, None),
+    ]
     st.dataframe(
         [
             {
-                "": "rows",
-                one: found.rows[0],
-                two: found.rows[1],
-                "in both": found.rows_in_both,
-                "of either": f"{found.rows_jaccard:.1%}",
-            },
-            {
-                "": "questions",
-                one: found.questions[0],
-                two: found.questions[1],
-                "in both": found.questions_in_both,
-                "of either": f"{found.questions_jaccard:.1%}",
-            },
-            {"": "tokens", one: found.tokens[0], two: found.tokens[1]},
+                "": what,
+                one: f"{pair[0]:,}",
+                two: f"{pair[1]:,}",
+                "in both": "" if both is None else f"{both:,}",
+                "of all": "" if share is None else f"{share:.1%}",
+            }
+            for what, pair, both, share in counts
         ],
         hide_index=True,
         width="stretch",
+        column_config={
+            "of all": st.column_config.TextColumn(
+                help="What both have, of what at least one of them has"
+            )
+        },
     )
     records = [
         {"source": short_source_name(source), "subset": label, "rows": pair[i]}

@@ -36,7 +36,7 @@ _VIEWS = ("Ranking", "Effects", "Pairs", "Cells")
 _MOST_PAIRED = 24
 _FRESH_S = 3.0
 _BEST, _WORSE = "may be the best", "is not the best"
-_APART, _NOT_APART = f"can be told apart (p at most {ALPHA})", "cannot be told apart"
+_APART, _NOT_APART = "told apart", "not told apart"
 _AT = {"final": "the final weights", "best": "the best checkpoint by held-out NLL"}
 
 
@@ -275,8 +275,8 @@ def _pairs(board: Leaderboard) -> None:
     )
     charts.show(chart, records, name="pairs")
     st.caption(
-        f"In each cell: the row's score minus the column's, in {unit}. p is adjusted for all pairs; "
-        "it is shown where the pointer rests. "
+        f"In each cell: the row's score minus the column's, in {unit}. Told apart: p is at most {ALPHA}, "
+        "adjusted for all pairs; it is shown where the pointer rests. "
         f"{'Only the first ' + str(count) + ' are drawn.' if count < len(pairs.recipes) else ''}"
     )
 

@@ -79,7 +79,7 @@ def test_runs_are_listed_and_their_settings_compared(opens: Opens, root: Path) -
     app = opens("runs", run=["first", "second"])
     table = app.dataframe[0].value
     assert list(table["run"]) == ["second", "first"]
-    assert "arithmetic mean@1 0.5833" in table["scores"][0]
+    assert "arithmetic 58.3%" in table["scores"][0]
     assert app.query_params["run"] == ["first", "second"]
     differing = app.dataframe[1].value
     assert list(differing["setting"]) == ["learning_rate"]
