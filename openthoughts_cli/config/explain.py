@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,7 +82,8 @@ def _lax_values(
                 if entries is not None and isinstance(item, dict):
                     yield from _lax_values(entries, item, (*here, key))
             continue
-        items = list(enumerate(value)) if isinstance(value, list) else []
+        listed = isinstance(value, list) and _entry(info.annotation) is None
+        items = list(enumerate(value)) if listed else []
         for where, item in [(here, value), *(((*here, i), item) for i, item in items)]:
             if nested is None and entries is None and not takes_scalar(info.annotation, item):
                 yield where, _explain_value(model, where[len(path) :], item, "")
@@ -144,6 +146,11 @@ def _explain_missing(model: type[ConfigModel], path: KeyPath) -> str:
 def _explain_value(model: type[ConfigModel], path: KeyPath, given: Any, message: str) -> str:
     names = path[:-1] if path and isinstance(path[-1], int) else path
     info = annotation_at(model, names)
+    if info is None and (entry := _entry_at(model, path)) is not None:
+        expected = expected_of(entry)
+        as_list = expected.startswith("a list") and not isinstance(given, (dict, list))
+        remedy = f": write `{path[-1]}: [{as_yaml(given)}]`" if as_list else ""
+        return f"expected {expected}, got {_shown(given)}{remedy}"
     if info is None:
         if _model_at(model, path) is not None:
             return f"expected a mapping of settings, got {_shown(given)}"
@@ -162,6 +169,17 @@ def _explain_value(model: type[ConfigModel], path: KeyPath, given: Any, message:
         if guess := did_you_mean(given, choices, ": did you mean {}?"):
             return text + guess
     return f"{text}; for example `{name}: {example}`"
+
+
+def _entry(annotation: Any) -> Any:
+    """What the values of a mapping of free keys are, where they are no sections; else None."""
+    plain = typing.get_origin(annotation) is dict and mapping_model(annotation) is None
+    return typing.get_args(annotation)[1] if plain else None
+
+
+def _entry_at(model: type[ConfigModel], path: KeyPath) -> Any:
+    around = annotation_at(model, path[:-1]) if path else None
+    return None if around is None else _entry(around.annotation)
 
 
 def _shown(value: Any) -> str:
@@ -191,8 +209,11 @@ def _key_path(model: type[ConfigModel], location: tuple[int | str, ...]) -> KeyP
     path: list[str | int] = []
     current: type[ConfigModel] | None = model
     entries: type[ConfigModel] | None = None
-    free = False
+    free = plain = False
     for step in location:
+        if plain:  # a mapping of free keys, whose values are no sections
+            path.append(step)
+            break
         if entries is not None:
             path.append(step)
             current, entries = entries, None
@@ -203,6 +224,7 @@ def _key_path(model: type[ConfigModel], location: tuple[int | str, ...]) -> KeyP
                 break
             entries, current = mapping_model(info.annotation), inner_model(info.annotation)
             free = entries is None and current is None
+            plain = free and _entry(info.annotation) is not None
         elif free and isinstance(step, int):
             path.append(step)
             break

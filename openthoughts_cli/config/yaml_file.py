@@ -188,6 +188,9 @@ def _compose(text: str, name: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark is not None else name
+        began = error.context_mark
+        if began is not None and mark is not None and began.line != mark.line:
+            error.context = f"{error.context} that began on line {began.line + 1},"
         what = " ".join(str(part) for part in (error.context, error.problem) if part)
         raise ConfigError(
             f"{where}: broken YAML: {' '.join(what.split())}",

@@ -16,9 +16,10 @@ from openthoughts_cli.config.load import read_layers
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.config.yaml_file import KeyPath
-from openthoughts_cli.errors import OtError
+from openthoughts_cli.errors import OtError, UsageError
 from openthoughts_cli.sweeps.grid import expand, recipe_names
 from openthoughts_cli.sweeps.keys import Key, UnknownKey, parse_key
+from openthoughts_cli.sweeps.metric import parse_metric
 from openthoughts_cli.sweeps.problems import Problems
 from openthoughts_cli.sweeps.requests import SubsetReader, SubsetRequest
 from openthoughts_cli.words import AFTER_SENTENCE, did_you_mean
@@ -90,7 +91,29 @@ class _Draft:
             if made is not None:
                 cells.extend(_seeded(name, recipe, seeds, name == baseline, *made))
         self._tell_of_cells()
+        self._check_metric(cells)
         return Drafted(tuple(cells), held_out)
+
+    def _check_metric(self, cells: Sequence[Cell]) -> None:
+        """A ranking that cannot be made is found before the sweep is paid, where the grid names one."""
+        config = self._config
+        if "metric" not in config.model_fields_set or not cells:
+            return
+        try:
+            metric = parse_metric(config.metric)
+        except UsageError as error:
+            self.problems.add(("metric",), f"{error.message}: {error.hint}", key="metric")
+            return
+        measured = [cell.train.evals for cell in cells]
+        names = sorted({name for evals in measured for name in evals})
+        having = [evals[metric.benchmark] for evals in measured if metric.benchmark in evals]
+        if not having:
+            known = f"they measure {', '.join(names)}" if names else "they measure nothing"
+            text = f"no cell measures {metric.benchmark}, {known}: name one of these, or add it to `evals:`"
+            self.problems.add(("metric",), text, key="metric")
+        elif metric.k > (most := max(settings.n for settings in having)):
+            text = f"{metric.name} needs {metric.k} answers a problem, and `n` is {most}"
+            self.problems.add(("metric",), text, key="metric")
 
     def _check_values(self, base: Layers | None) -> None:
         """Of a grid that is wrong already: what is wrong with its values, each by itself."""
@@ -248,7 +271,7 @@ class _Draft:
         if len(found) != 1:
             told = f"{len(found)} recipes have" if found else "no recipe has"
             wanted = ", ".join(f"{key}: {value}" for key, value in given.items())
-            self.problems.add(("baseline",), f"{told} {wanted}; it must be one", key="baseline")
+            self.problems.add(("baseline",), f"{told} {wanted}; name exactly one", key="baseline")
         return found[0] if found else names[0]
 
 

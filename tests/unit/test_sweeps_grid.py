@@ -260,7 +260,7 @@ def test_baselines_by_name_by_keys_and_wrong_ones(tmp_path: Path) -> None:
     assert [c.recipe for c in draft(tmp_path, keyed).cells if c.baseline] == [
         "learning_rate=0.0001,limit=16"
     ] * 2
-    assert "2 recipes have subset.limit: 16; it must be one" in refused(
+    assert "2 recipes have subset.limit: 16; name exactly one" in refused(
         tmp_path, GOOD + "baseline: {subset.limit: 16}\n"
     )
     assert "did you mean learning_rate=1e-05,limit=16?" in refused(
@@ -271,3 +271,40 @@ def test_baselines_by_name_by_keys_and_wrong_ones(tmp_path: Path) -> None:
 def test_seeds_are_each_once(tmp_path: Path) -> None:
     assert "twice" in refused(tmp_path, GOOD.replace("[0, 1]", "[0, 0]"))
     assert "seeds is empty" in refused(tmp_path, GOOD.replace("[0, 1]", "[]"))
+
+
+def test_a_ranking_that_no_cell_can_give_is_refused_where_the_grid_names_it(tmp_path: Path) -> None:
+    base = (
+        "base: {subset: s, evals: {nll: {}, arithmetic: {n: 2}}}\naxes: {train.lora_rank: [4, 8]}\n"
+    )
+    assert (
+        "grid.yaml:3:1: metric: no cell measures aime25, they measure arithmetic, nll"
+        in refused(tmp_path, f"{base}metric: eval/aime25/mean@1\n")
+    )
+    assert "metric: pass@4 needs 4 answers a problem, and `n` is 2" in refused(
+        tmp_path, f"{base}metric: eval/arithmetic/pass@4\n"
+    )
+    assert "metric: 'eval/nll/meen' is not a metric" in refused(
+        tmp_path, f"{base}metric: eval/nll/meen\n"
+    )
+    assert len(draft(tmp_path, f"{base}metric: eval/arithmetic/pass@2\n").cells) == 2
+    unsaid = "base: {subset: s, evals: {arithmetic: {}}}\naxes: {train.lora_rank: [4, 8]}\n"
+    assert len(draft(tmp_path, unsaid).cells) == 2  # another metric may be named at the ranking
+
+
+def test_what_is_no_list_of_values_is_told_at_its_key(tmp_path: Path) -> None:
+    scalar = refused(tmp_path, "axes:\n  train.learning_rate: 1e-4\n")
+    assert scalar == (
+        "grid.yaml:2:3: axes.train.learning_rate: expected a list of values, got 0.0001: "
+        "write `train.learning_rate: [0.0001]`"
+    )
+    text = refused(tmp_path, "resources: {CPU: lots}\n")
+    assert text == "grid.yaml:1:13: resources.CPU: expected a number, got the text 'lots'"
+    listed = refused(tmp_path, "axes: [train.learning_rate]\n")
+    assert listed.startswith("grid.yaml:1:1: axes: expected a mapping, got a list; for example")
+    assert "\n" not in listed
+    unclosed = refused(tmp_path, "axes:\n  train.lora_rank: [4, 8\nseeds: [0]\n")
+    assert (
+        "grid.yaml:3:6: broken YAML: while parsing a flow sequence that began on line 2,"
+        in unclosed
+    )
