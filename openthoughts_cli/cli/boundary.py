@@ -48,7 +48,7 @@ def run(args: list[str]) -> int:
             stream.reconfigure(errors="replace")
     open_console(plain="--plain" in args)  # for what fails before a command opens its own
     try:
-        with _terminate_like_interrupt():
+        with _terminate_like_interrupt(), _shell_words():
             code = _run_command(args)
             sys.stdout.flush()
     except BrokenPipeError:
@@ -58,6 +58,14 @@ def run(args: list[str]) -> int:
         _close_quietly(sys.stdout)
         return _system_error(error)
     return code
+
+
+def _shell_words() -> contextlib.AbstractContextManager[None]:
+    if "_OT_COMPLETE" not in os.environ:
+        return contextlib.nullcontext()
+    from openthoughts_cli.cli.complete_config import words_of_bash
+
+    return words_of_bash(os.environ)
 
 
 def _run_command(args: list[str]) -> int:

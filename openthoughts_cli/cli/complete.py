@@ -9,23 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import typer
-
 from openthoughts_cli.places import runs_dir, subsets_dir, sweeps_dir
 
 __all__ = [
     "benchmark_questions",
     "benchmarks",
     "config_files",
-    "config_keys",
+    "configs_and_runs",
     "datasets",
     "domains",
     "engines",
-    "explored",
     "runs",
     "runs_and_sweeps",
     "sources",
     "subsets",
+    "subsets_and_runs",
+    "subsets_runs_and_sweeps",
     "verbs_with_config",
 ]
 
@@ -47,9 +46,14 @@ def runs_and_sweeps(incomplete: str) -> list[str]:
     return [*_entries(sweeps_dir(), "sweep.json", incomplete), *runs(incomplete)]
 
 
-def explored(incomplete: str) -> list[str]:
-    """What `ot explore` can open first: subsets and runs."""
+def subsets_and_runs(incomplete: str) -> list[str]:
+    """What `ot push` can send."""
     return [*subsets(incomplete), *runs(incomplete)]
+
+
+def subsets_runs_and_sweeps(incomplete: str) -> list[str]:
+    """What `ot explore` can open first."""
+    return [*subsets(incomplete), *runs_and_sweeps(incomplete)]
 
 
 def engines(incomplete: str) -> list[str]:
@@ -98,34 +102,16 @@ def config_files(incomplete: str) -> list[str]:
     return list(_files(incomplete, _CONFIG_SUFFIXES))
 
 
+def configs_and_runs(incomplete: str) -> list[str]:
+    """Config files, then ids of the runs, whose configs are files like any other."""
+    return [*config_files(incomplete), *runs(incomplete)]
+
+
 def verbs_with_config(incomplete: str) -> list[str]:
     """The verbs that read a config."""
     from openthoughts_cli.config.schema import VERBS
 
     return _starting(list(VERBS), incomplete)
-
-
-def config_keys(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Dotted config keys of the command at hand, each ending in `=`, with type and default."""
-    from openthoughts_cli.config.schema import VERBS, walk_fields
-
-    verb = _verb_at_hand(ctx)
-    if verb not in VERBS:
-        return []
-    return [
-        (f"{field.key}=", field.expected)
-        for field in walk_fields(VERBS[verb])
-        if field.key.startswith(incomplete) and not field.is_section
-    ]
-
-
-def _verb_at_hand(ctx: typer.Context) -> str:
-    """`train` for `ot train`; for `ot config show train` the verb among its arguments."""
-    if ctx.info_name != "show":
-        return ctx.info_name or ""
-    # With an option half typed the parser leaves the arguments where they are.
-    words = [ctx.params.get("verb"), *ctx.args]
-    return next((word for word in words if isinstance(word, str)), "")
 
 
 def _entries(root: Path, marker: str, incomplete: str) -> list[str]:

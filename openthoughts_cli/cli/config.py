@@ -32,6 +32,11 @@ app = typer.Typer(
     add_completion=False,
 )
 
+
+def _side(metavar: str, what: str) -> Any:
+    return typer.Argument(metavar=metavar, help=what, autocompletion=complete.configs_and_runs)
+
+
 VerbArgument = Annotated[
     str,
     typer.Argument(
@@ -111,8 +116,8 @@ def schema(verb: VerbArgument) -> None:
 
 @app.command()
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="A config file, or a run.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    a: Annotated[str, _side("A", "A config file, or a run.")],
+    b: Annotated[str, _side("B", "The other one.")],
     verb: Annotated[
         str | None,
         typer.Option("--verb", metavar="VERB", help="Whose configs. Default: by their keys."),

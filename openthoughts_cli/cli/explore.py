@@ -30,7 +30,7 @@ def explore(
         typer.Argument(
             metavar="SUBSET|RUN|SWEEP",
             help="What is opened first: a name, or a directory. Default: the data set.",
-            autocompletion=complete.explored,
+            autocompletion=complete.subsets_runs_and_sweeps,
         ),
     ] = None,
     dataset: DatasetOption = None,

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openthoughts_cli.cli import complete
+from openthoughts_cli.cli import complete, complete_config
 
 __all__ = [
     "BaseUrlOption",
@@ -70,7 +70,7 @@ SetOption = Annotated[
         "-s",
         metavar="KEY=VALUE",
         help="Set any config key, e.g. --set engine.device=cpu. Repeatable.",
-        autocompletion=complete.config_keys,
+        autocompletion=complete_config.config_keys,
     ),
 ]
 JsonOption = Annotated[

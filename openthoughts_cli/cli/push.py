@@ -29,7 +29,7 @@ def push(
         typer.Argument(
             metavar="WHAT",
             help="A subset, a run, RUN@CHECKPOINT, or an exported folder.",
-            autocompletion=complete.explored,
+            autocompletion=complete.subsets_and_runs,
         ),
     ],
     repo: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openthoughts_cli.cli import complete
 from openthoughts_cli.cli.console import Console, open_console
 from openthoughts_cli.cli.options import (
     JsonOption,
@@ -38,7 +39,12 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def sweep(
     grid: Annotated[
-        Path, typer.Argument(metavar="GRID", help="The grid's file, or with --attach a sweep.")
+        Path,
+        typer.Argument(
+            metavar="GRID",
+            help="The grid's file, or with --attach a sweep.",
+            autocompletion=complete.config_files,
+        ),
     ],
     on: Annotated[
         str | None, typer.Option("--on", metavar="WHERE", help="local or ray. Default: local.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openthoughts_cli.cli import complete
 from openthoughts_cli.cli.console import Console, open_console
 from openthoughts_cli.cli.options import (
     BaseUrlOption,
@@ -55,12 +56,18 @@ def train(
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Go on with this run from its last checkpoint."),
+        typer.Option(
+            metavar="RUN",
+            help="Go on with this run from its last checkpoint.",
+            autocompletion=complete.runs,
+        ),
     ] = None,
     attach: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN", help="Watch this run, which another process trains; Ctrl-C leaves."
+            metavar="RUN",
+            help="Watch this run, which another process trains; Ctrl-C leaves.",
+            autocompletion=complete.runs,
         ),
     ] = None,
     skip_unavailable: SkipUnavailableOption = False,

@@ -31,6 +31,7 @@ __all__ = [
     "Field",
     "annotation_at",
     "as_yaml",
+    "choices_of",
     "default_of",
     "example_of",
     "expected_of",
@@ -185,6 +186,17 @@ def expected_of(annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> 
         if word and word not in words:
             words.append(word)
     return " or ".join(words) + "".join(f", {bound}" for bound in _bounds(metadata))
+
+
+def choices_of(annotation: Any) -> list[str]:
+    """The values of a field that takes only a few, as YAML; none where it takes others too."""
+    choices: list[str] = []
+    for branch in _branches(annotation):
+        if typing.get_origin(branch) is Literal:
+            choices += [as_yaml(choice) for choice in typing.get_args(branch)]
+        elif branch is bool:
+            choices += ["true", "false"]
+    return choices
 
 
 def example_of(info: FieldInfo) -> str:

@@ -23,6 +23,26 @@ def test_subsets_and_runs_are_those_on_disk(
     (tmp_path / "subsets" / "alphabet-half-made").mkdir()
     assert complete.subsets("al") == ["alpha"]
     assert complete.runs("") == ["beta", "alpha"]
+    assert complete.subsets_and_runs("b") == ["beta", "beta"]
+
+
+def test_what_can_be_explored_are_subsets_sweeps_and_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, file in (
+        ("OT_SUBSETS", "metadata.json"),
+        ("OT_SWEEPS", "sweep.json"),
+        ("OT_RUNS", "config.json"),
+    ):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+        made = tmp_path / variable / f"of-{variable}"
+        made.mkdir(parents=True)
+        (made / file).write_text("{}")
+    assert complete.subsets_runs_and_sweeps("of-") == [
+        "of-OT_SUBSETS",
+        "of-OT_SWEEPS",
+        "of-OT_RUNS",
+    ]
 
 
 def test_known_names() -> None:
