@@ -16,6 +16,7 @@ __all__ = ["RunRow", "RunTable"]
 
 _Signature = tuple[Stamp, ...]
 _STOPPED = "unfinished"
+_READ = ("config.json", "record.json", "metrics.jsonl", "events.jsonl", "checkpoints.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,5 @@ def _with_status(row: RunRow) -> RunRow:
 
 def _signature(run: RunDirectory) -> _Signature:
     """Sizes and times of the files that a summary is read from."""
-    files = (
-        run.config_path,
-        run.record_path,
-        run.metrics_path,
-        run.events_path,
-        run.checkpoints_path,
-    )
-    return tuple(map(file_stamp, files))
+    place = str(run.path)
+    return tuple(file_stamp(f"{place}/{name}") for name in _READ)
