@@ -25,7 +25,10 @@ def grade(
         ),
     ],
     answers: Annotated[
-        Path, typer.Option("--answers", "-a", metavar="FILE", help="A JSONL file of answers.")
+        Path,
+        typer.Option(
+            "--answers", "-a", metavar="FILE", help="A JSONL file of answers; '-' reads stdin."
+        ),
     ],
     unsafe_no_sandbox: UnsafeOption = False,
     json: JsonOption = False,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,7 @@ def grade_stored(
 ) -> Iterator[dict[str, Any]]:
     """Grade each line `{"problem": {...}, "completion": "..."}` of a JSONL file, in its order.
 
-    `problem` is a row in the benchmark's own schema. Gives one record a line: `index` (from 0),
+    The file `-` is stdin. `problem` is a row in the benchmark's own schema. Gives one record a line: `index` (from 0),
     `parsed`, `correct` (None where grading itself failed), `verdict`, `diagnosis`; `summary` counts.
     Benchmarks that grade slowly are graded on several threads, a few lines ahead.
 
@@ -141,12 +142,19 @@ def _grade(benchmark: Benchmark, problem: Problem, completion: str) -> Grade:
 
 
 def _read(benchmark: Benchmark, path: Path) -> Iterator[tuple[Problem, str]]:
+    if str(path) == "-":
+        yield from _lines(benchmark, sys.stdin.buffer, "<stdin>")
+        return
     if not path.is_file():
         raise NotFoundError(f"there is no file {path}", hint="give --answers a JSONL file")
     with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if raw.strip():
-                yield _answer(benchmark, raw, f"{path}:{number}")
+        yield from _lines(benchmark, file, str(path))
+
+
+def _lines(benchmark: Benchmark, file: Iterable[bytes], name: str) -> Iterator[tuple[Problem, str]]:
+    for number, raw in enumerate(file, start=1):
+        if raw.strip():
+            yield _answer(benchmark, raw, f"{name}:{number}")
 
 
 def _answer(benchmark: Benchmark, raw: bytes, where: str) -> tuple[Problem, str]:

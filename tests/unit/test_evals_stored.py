@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from openthoughts_cli.errors import EmptyResultError, NotFoundError, SchemaError, StorageError
 from openthoughts_cli.evals.aime25 import Aime25
 from openthoughts_cli.evals.benchmark import Benchmark, Grade, benchmark
-from openthoughts_cli.evals.stored import GradeSummary, grade_stored
+from openthoughts_cli.evals.stored import GradeSummary, grade_file, grade_stored
 from openthoughts_cli.problems.problem import Problem
 
 PROBLEM = {"problem": "What is 20 + 5?", "answer": "025"}
@@ -126,3 +127,21 @@ def test_ten_thousand_answers_take_about_a_second(tmp_path: Path):
     start = time.perf_counter()
     assert sum(r["correct"] for r in grade_stored(benchmark("aime25"), path)) == 10_000
     assert time.perf_counter() - start < 4
+
+
+def test_answers_come_from_stdin_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"problem": {"problem": "1 + 1?", "answer": 2}, "completion": "\\boxed{2}"}
+    lines = f"{json.dumps(row)}\n\n{json.dumps(row)}\n{{".encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    graded = grade_stored(benchmark("arithmetic"), Path("-"))
+    assert [next(graded)["correct"], next(graded)["correct"]] == [True, True]
+    with pytest.raises(SchemaError, match="<stdin>:4: this line is not JSON"):
+        next(graded)
+
+
+def test_a_graded_file_shows_its_sums(tmp_path: Path) -> None:
+    row = {"problem": {"problem": "1 + 1?", "answer": 2}, "completion": "\\boxed{3}"}
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(row)}\n")
+    graded = grade_file("arithmetic", str(tmp_path / "a.jsonl"))
+    assert repr(graded) == "<GradedFile arithmetic: 0 of 1 answers right>"
+    assert graded.records[0]["verdict"] == "wrong"
