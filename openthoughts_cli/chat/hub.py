@@ -70,9 +70,9 @@ def _probe(model: str) -> None:
 
     if hub.is_offline():
         raise NetworkError(
-            f"the tokenizer of {model} is not in the cache, and HF_HUB_OFFLINE (--offline) forbids "
-            "to fetch it",
-            hint="leave it out, or give a local folder with tokenizer.json",
+            f"the tokenizer of {model} is not in the cache, and --offline, OT_OFFLINE or "
+            "HF_HUB_OFFLINE forbids fetching it",
+            hint="leave out --offline and unset the others, or give a local folder with tokenizer.json",
         )
     reason = hub.why_unreachable(hf_hub_url(model, "tokenizer.json", endpoint=hub.endpoint()))
     if reason is not None:

@@ -6,8 +6,8 @@ One order, each step over the one before:
 
 * `extends: base.yaml` (or a list) names files to start from, relative to the file that says so.
 * Environment: `OT_<VERB>__<KEY>`, with `__` between a section and its key, e.g.
-  `OT_TRAIN__BATCH_SIZE=8`, `OT_TRAIN__ENGINE__DEVICE=cpu`. (`OT_CACHE`, `OT_RUNS`, `OT_SUBSETS` and
-  `OT_JOBS` have no `__` and are not config keys.)
+  `OT_TRAIN__BATCH_SIZE=8`, `OT_TRAIN__ENGINE__DEVICE=cpu`. (Names without `__`, such as `OT_RUNS`,
+  are places and not config keys.)
 * Values of the environment and of `--set` are YAML 1.2: `1e-5` is a number, `[a, b]` a list,
   `null` nothing. A key that takes text keeps a number as its text.
 * Mappings merge key by key, lists replace. A file that names `evals` (or `benchmarks`) replaces
@@ -249,7 +249,7 @@ def _validate(model: type[M], layers: Layers, problems: _Problems, file: Path | 
 
 def _line_of(where: str) -> tuple[str, int, int]:
     """To sort by: places in files from the top down, and what stands in no file after them."""
-    file, line, column = (where.rsplit(":", 2) + ["", ""])[:3]
+    file, line, column = [*where.rsplit(":", 2), "", ""][:3]
     if line.isdecimal() and column.isdecimal():
         return file, int(line), int(column)
     return "\U0010ffff", 0, 0

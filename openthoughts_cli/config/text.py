@@ -141,8 +141,8 @@ A value comes from the last of these that gives it:
   refused with `file:line:column`.
 - **`extends: base.yaml`** (or a list): files to start from, relative to the file that says so.
 - **Environment**: `OT_<VERB>__<KEY>`, with `__` between a section and its key:
-  `OT_TRAIN__BATCH_SIZE=8`, `OT_TRAIN__ENGINE__DEVICE=cpu`. (`OT_CACHE`, `OT_RUNS`, `OT_SUBSETS`
-  and `OT_JOBS` are places and limits, not config keys.)
+  `OT_TRAIN__BATCH_SIZE=8`, `OT_TRAIN__ENGINE__DEVICE=cpu`. (Names without
+  `__`, such as `OT_RUNS`, are places and not config keys: command-line.md lists them.)
 - **`--set key=value`**: any dotted key; the value is YAML. `--set evals.nll.every=1`.
 - Mappings merge key by key; lists replace. A file that names `evals` (or `benchmarks`) replaces the
   default list of benchmarks; `--set evals.gpqa=false` leaves one out. A benchmark that is only

@@ -71,8 +71,8 @@ class TrainConfig(ConfigModel):
     """Stop after this many optimiser steps. Unset: all epochs."""
 
     train_split: float = Field(default=0.9, gt=0, le=1)
-    """Share of the questions that is trained on; the rest is held out. All answers to a question
-    fall on one side."""
+    """Share of the rows that is trained on; the rest is held out, by question: all answers to a
+    question fall on one side."""
 
     held_out: str | None = None
     """A subset (name or path) whose rows `nll` reads. Rows of `subset` that ask one of its questions

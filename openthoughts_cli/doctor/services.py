@@ -73,8 +73,8 @@ def check_hub() -> Iterator[Check]:
         yield warn(
             _GROUP,
             "hub",
-            "HF_HUB_OFFLINE or --offline forbids it; what is cached is used",
-            "unset HF_HUB_OFFLINE",
+            "--offline, OT_OFFLINE or HF_HUB_OFFLINE forbids it; what is cached is used",
+            "leave out --offline, and unset OT_OFFLINE and HF_HUB_OFFLINE",
         )
         return
     reason = why_unreachable(endpoint())

@@ -225,11 +225,11 @@ def _cached(model: str) -> Path | None:
 
 
 def _ask_hub(model: str) -> None:
-
     if hub.is_offline():
         raise ModelError(
-            f"the model {model} is not in the cache, and HF_HUB_OFFLINE forbids fetching it",
-            hint=f"unset HF_HUB_OFFLINE, give a local folder, or use {SMOLLM2_ALIAS}",
+            f"the model {model} is not in the cache, and OT_OFFLINE or HF_HUB_OFFLINE forbids "
+            "fetching it",
+            hint=f"unset them, give a local folder, or use {SMOLLM2_ALIAS}",
         )
     _probe(model)
 
