@@ -34,7 +34,7 @@ _COLOURS = (
 )
 """Of as many curves as a page draws; each can be told from white and from black."""
 _APART, _NOT_APART = "#1a7f37", "#6e7781"  # with white figures on them, in light and in dark
-_WIDE_NAME = 20
+_WIDE_NAME = 12
 _LEGEND_LINE = 22
 
 
@@ -224,7 +224,8 @@ def intervals(
     if zero_line:
         zero = alt.Chart(alt.Data(values=[{"zero": 0}]))
         layers.insert(0, zero.mark_rule(strokeDash=[4, 4], color=_GREY).encode(x="zero:Q"))
-    return alt.layer(*layers).properties(height=34 * len(records) + 150)
+    more = 0 if colour is None else _LEGEND_LINE * _legend_lines(colour, records)
+    return alt.layer(*layers).properties(height=34 * len(records) + 70 + more)
 
 
 def matrix(
@@ -270,11 +271,11 @@ def matrix(
     )
     scale = alt.Scale(domain=list(kinds), range=[_APART, _NOT_APART])
     cells = base.mark_rect().encode(
-        color=alt.Color(f"{kind}:N", title=None, scale=scale, legend=_legend())
+        color=alt.Color(f"{kind}:N", title=None, scale=scale, legend=_legend(1))
     )
     text = alt.Text(f"{value}:Q", format=value_format)
     figures = base.mark_text(fontSize=11, color="white").encode(text=text)
-    return alt.layer(cells, figures).properties(height=36 * len(order) + 100)
+    return alt.layer(cells, figures).properties(height=36 * len(order) + 30 + 2 * _LEGEND_LINE)
 
 
 def _number(name: str) -> str:

@@ -15,6 +15,7 @@ _OPENING = re.compile(
     | (?P<bracket>\\\[)
     | (?P<paren>\\\()
     | \\begin\{(?P<env>(?:align|equation|gather|multline|eqnarray|alignat)\*?)\}
+    | (?P<box>\\boxed[ ]?\{)
     | (?P<inline>(?<![\\$\w])\$(?=\S))
     """,
     re.VERBOSE,
@@ -22,6 +23,8 @@ _OPENING = re.compile(
 # These stop at the next dollar, so they read no text twice.
 _DISPLAY = re.compile(r"((?:[^$\\]|\\.)++)\$\$", re.DOTALL)
 _INLINE = re.compile(r"((?:[^$\\\n]|\\.)++)(?<=\S)\$(?![\d$])", re.DOTALL)
+_BRACE = re.compile(r"\\.|[{}\n$]", re.DOTALL)
+_MOST_BOX_CHARS = 300
 _ENVIRONMENTS = {"align": "aligned", "gather": "gathered", "multline": "gathered"}
 """What Streamlit's LaTeX knows in their place, inside of a display; `aligned` for the others."""
 
@@ -52,6 +55,8 @@ def _closed(text: str, opened: re.Match[str], ends: _Ends) -> Span | None:
     kind = opened.lastgroup
     if kind == "ticks":
         return _code(text, opened, ends)
+    if kind == "box":
+        return _box(text, start, inside)
     if kind in ("display", "inline"):
         found = (_DISPLAY if kind == "display" else _INLINE).match(text, inside)
         return None if found is None else Span(kind, start, found.end(), found[1])
@@ -81,6 +86,18 @@ def _code(text: str, opened: re.Match[str], ends: _Ends) -> Span | None:
     if end is None or "\n" in (text[inside], text[end - 1]):
         return None
     return Span("code", start, end + inside - start, text[inside:end])
+
+
+def _box(text: str, start: int, inside: int) -> Span | None:
+    """A `\\boxed{...}` that stands in no formula: many answers end with one."""
+    depth = 1
+    for found in _BRACE.finditer(text, inside, inside + _MOST_BOX_CHARS):
+        if found[0] in "\n$":
+            return None
+        depth += {"{": 1, "}": -1}.get(found[0], 0)
+        if depth == 0:
+            return Span("inline", start, found.end(), text[start : found.end()])
+    return None
 
 
 class _Ends:

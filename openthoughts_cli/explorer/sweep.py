@@ -180,7 +180,7 @@ def _ranking(board: Leaderboard) -> None:
             value="score",
             low="low",
             high="high",
-            title=f"{board.metric.benchmark}, {board.metric.name}, {unit}",
+            title=f"{board.metric.name}, {unit}",
             colour="place",
         )
         charts.show(chart, records, name="ranking")

@@ -166,6 +166,8 @@ def test_code_and_latex_stand_in_order_and_none_in_another(text: str) -> None:
             [("display", "\\begin{gathered}a\\end{gathered}")],
         ),
         ("\\begin{align}a\\end{align*}", []),
+        ("so \\boxed{\\frac{1}{2}}.", [("inline", "\\boxed{\\frac{1}{2}}")]),
+        ("$\\boxed{1}$ \\boxed{a\n} \\boxed{ \\boxed{$}", [("inline", "\\boxed{1}")]),
     ],
 )
 def test_where_code_and_latex_stand(text: str, found: list[tuple[str, str]]) -> None:
