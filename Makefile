@@ -15,7 +15,7 @@ SOAKED ?= tests/e2e/test_kills.py tests/hostile/test_subset_kills.py tests/hosti
   tests/e2e/test_sweep_plans.py
 
 .DEFAULT_GOAL := help
-.PHONY: coverage test-cluster test-wheel test-versions test-tinker help install quickstart test test-fast test-browser ci audit soak lint fmt type docs bench clean
+.PHONY: coverage test-cluster test-wheel test-versions test-tinker help install quickstart test test-fast test-browser screenshots ci audit soak lint fmt type docs bench clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test-cluster: $(STAMP) ## sweeps on a Ray cluster of its own on this machine, wi
 
 test-browser: $(STAMP) ## the explorer in Chromium; pictures in build/screenshots
 	$(BIN)/python -m pytest -rs tests/browser
+
+screenshots: $(STAMP) ## the same in both themes at both widths
+	OT_TEST_ALL_LOOKS=1 $(BIN)/python -m pytest -rs tests/browser -k look
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
