@@ -9,21 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.engine.meter import Meter
-from openthoughts_cli.errors import (
-    BudgetError,
-    ConflictError,
-    MissingExtraError,
-    NetworkError,
-    UsageError,
-)
+from openthoughts_cli.errors import BudgetError, ConflictError
 from openthoughts_cli.events import Listener, Notice
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.lock import locked
@@ -31,13 +23,13 @@ from openthoughts_cli.runs.log import spent_usd
 from openthoughts_cli.sweeps.capacity import is_local
 from openthoughts_cli.sweeps.launch import CellJob, CellOutcome
 from openthoughts_cli.sweeps.parcel import pack, unpack
+from openthoughts_cli.sweeps.ray_cluster import ClusterGone, RayCluster, first_line, import_ray
 from openthoughts_cli.sweeps.ray_worker import Parcel, work
 from openthoughts_cli.sweeps.wire import decode_event
 
 __all__ = ["RayLauncher", "reserve_when_others_return"]
 
 _REMOTE_CELL_CPUS = 0.1
-_CONNECT_S = 5.0
 _KEYS = ("TINKER_API_KEY", "TINKER_BASE_URL", "WANDB_API_KEY", "HF_TOKEN")
 
 
@@ -55,18 +47,20 @@ class RayLauncher:
     """
 
     def __init__(self, address: str | None, resources: Mapping[str, float], whole: Meter) -> None:
-        self._ray = _import_ray()
+        self._cluster = RayCluster(address or os.environ.get("RAY_ADDRESS"))
+        self._ray = self._cluster.ray
         self._resources = dict(resources)
         self._whole = whole
         self._running: set[Any] = set()
         self._stopped = False
         self._parcels: dict[str, Any] = {}
-        self._ours = _connect(self._ray, address or os.environ.get("RAY_ADDRESS"))
-        self._switch = self._ray.remote(num_cpus=0)(_Switch).remote()
+        self._switch = self._cluster.beside_this_process(_Switch)
         self._task = self._ray.remote(max_retries=0, num_returns="streaming")(_cell_task)
 
     async def run(self, job: CellJob, listener: Listener) -> CellOutcome:
         """As the port says."""
+        if self._cluster.watch.is_gone:
+            return self._gone()
         config = job.config
         upper = self._upper(job)
         try:
@@ -103,16 +97,32 @@ class RayLauncher:
         try:
             stream = self._task.options(**self._options(config)).remote(parcel, self._switch)
             self._running.add(stream)
-            return await self._listen(stream, job.run, home, listener)
+            return await self._cluster.watch.unless_gone(
+                self._listen(stream, job.run, home, listener)
+            )
+        except ClusterGone:
+            return self._gone()
         except self._ray.exceptions.TaskCancelledError:
             return CellOutcome("interrupted")
         except self._ray.exceptions.RayTaskError as error:
             lines = tuple(str(error).splitlines()[-6:])
             return CellOutcome("failed", lines[-1] if lines else str(error), last_lines=lines)
+        except self._ray.exceptions.LocalRayletDiedError:  # without it this process reaches nobody
+            self._cluster.watch.end()
+            return self._gone()
         except (self._ray.exceptions.RayError, ConnectionError) as error:  # the latter: a client's
-            return CellOutcome("died", f"the Ray worker is gone: {_first_line(error)}")
+            if await self._cluster.watch.is_lost():
+                return self._gone()
+            return CellOutcome("died", f"the Ray worker is gone: {first_line(error)}")
         finally:
             self._running.discard(stream)
+
+    def _gone(self) -> CellOutcome:
+        return CellOutcome(
+            "interrupted",
+            f"the Ray cluster at {self._cluster.name} is gone",
+            "start it, then the same command goes on from what came home last",
+        )
 
     def _subset(self, name: str) -> tuple[str, bytes]:
         if name not in self._parcels:
@@ -174,8 +184,7 @@ class RayLauncher:
 
     async def close(self) -> None:
         """Leave the cluster; a Ray that was started for this sweep ends."""
-        if self._ours:
-            await asyncio.to_thread(self._ray.shutdown)
+        await self._cluster.leave()
 
 
 async def reserve_when_others_return(
@@ -215,7 +224,7 @@ class _Switch:
 
 
 def _cell_task(parcel: Parcel, switch: Any) -> Any:
-    ray = _import_ray()
+    ray = import_ray()
 
     def stopped() -> bool:
         try:
@@ -226,57 +235,3 @@ def _cell_task(parcel: Parcel, switch: Any) -> Any:
             return True  # the conductor is gone
 
     yield from work(parcel, stopped)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray  # pyright: ignore[reportMissingImports]  # an extra
-    except ImportError:
-        raise MissingExtraError(
-            "Ray is not installed", hint="pip install 'openthoughts-cli[ray]'"
-        ) from None
-    return ray
-
-
-def _connect(ray: Any, address: str | None) -> bool:
-    """Join the cluster, or start one here; whether it is to be left at the end."""
-    if ray.is_initialized():
-        return False
-    if address is not None and address not in ("auto", "local"):
-        _check_reachable(address)
-    try:
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-        if address in (None, "local"):
-            ray.init(address="local", include_dashboard=False, **options)
-        else:
-            ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise NetworkError(
-            f"no Ray cluster at {address or 'this machine'}: {_first_line(error)}",
-            hint="start one with `ray start --head`, or leave --address away to use this machine",
-        ) from error
-    return True
-
-
-def _check_reachable(address: str) -> None:
-    parts = urlsplit(address if "://" in address else f"gcs://{address}")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if host is None or (port is None and parts.scheme != "ray"):
-        raise UsageError(
-            f"{address!r} is no address of a Ray cluster",
-            hint="write auto, host:6379 or ray://host:10001",
-        )
-    try:
-        socket.create_connection((host, port or 10001), timeout=_CONNECT_S).close()
-    except OSError as error:
-        raise NetworkError(
-            f"no Ray cluster answers at {address}: {error.strerror or error}",
-            hint="start one with `ray start --head`, or leave --address away to use this machine",
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

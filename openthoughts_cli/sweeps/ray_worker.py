@@ -13,7 +13,6 @@ import shutil
 import socket
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -57,7 +56,8 @@ def work(parcel: Parcel, stopped: Callable[[], bool]) -> Iterator[dict[str, Any]
     """Run the cell; yields messages: `host`, `events`, `files` (a tar of what changed), `outcome`.
 
     Args:
-        stopped: asked about once a second; true ends the run at its next safe point.
+        stopped: asked about once a second, in another thread; true ends the run at its next safe
+            point.
     """
     prefix = sweep_scratch(Path(tempfile.gettempdir()), "ot-cell-")
     scratch = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
@@ -90,20 +90,30 @@ def _work(parcel: Parcel, scratch: Path, stopped: Callable[[], bool]) -> Iterato
     training = threading.Thread(
         target=_train, args=(config, subsets, stop, heard, outcome), daemon=True
     )
+    ended = threading.Event()
+    asking = threading.Thread(target=_ask, args=(stopped, stop, ended), daemon=True)
     training.start()
-    yield from _messages(heard, snapshots, stop, stopped)
+    asking.start()
+    try:
+        yield from _messages(heard, snapshots)
+    finally:
+        ended.set()
     training.join()
     yield {"files": snapshots.changed(), "outcome": asdict(outcome[0])}
 
 
-def _messages(
-    heard: queue.Queue[Event | None],
-    snapshots: Snapshots,
-    stop: StopRequest,
-    stopped: Callable[[], bool],
-) -> Iterator[dict[str, Any]]:
+def _ask(stopped: Callable[[], bool], stop: StopRequest, ended: threading.Event) -> None:
+    """Pass the stop on. In a thread of its own: while the task's own thread waits for an answer, Ray
+    takes the task's cores for free and starts one more cell on them, and one more."""
+    while not ended.wait(_LOOK_S):
+        if stopped():
+            stop.request()
+            return
+
+
+def _messages(heard: queue.Queue[Event | None], snapshots: Snapshots) -> Iterator[dict[str, Any]]:
     """Events in bunches, with the files where these are worth it, until the run has ended."""
-    ended, looked_s = False, time.monotonic()
+    ended = False
     while not ended:
         bunch: list[Event] = []
         try:
@@ -114,9 +124,6 @@ def _messages(
             ended = True
         except queue.Empty:
             pass
-        if not stop.requested and time.monotonic() - looked_s >= _LOOK_S:
-            looked_s = time.monotonic()
-            stop.requested = stopped()
         message: dict[str, Any] = {
             "events": [value for event in bunch if (value := encode_event(event)) is not None]
         }

@@ -7,6 +7,7 @@ torch; all with OT_TEST_SOAK); Ray on a cluster of its own on this machine (`mak
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable
@@ -216,6 +217,36 @@ def test_a_killed_worker_is_told_and_the_cell_goes_on_elsewhere(place: Place) ->
     assert outcome.status == "done", outcome
     assert steps[0] >= saved[0]
     check_done(place)
+
+
+@pytest.mark.parametrize("place", [RAY], indirect=True)
+def test_ray_runs_no_more_cells_than_it_has_room_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
+    at_work: set[str] = set()
+    most: list[int] = []
+
+    async def go() -> list[CellOutcome]:
+        async with place.launcher() as launcher:
+
+            async def one(name: str) -> CellOutcome:
+                def hear(event: Event) -> None:
+                    if isinstance(event, Notice) and ", process " in event.text:
+                        at_work.add(name)
+                        most.append(len(at_work))
+
+                job = await place.job(run_name=name)
+                run = RunDirectory(runs_dir() / name)
+                outcome = await launcher.run(dataclasses.replace(job, name=name, run=run), hear)
+                at_work.discard(name)
+                return outcome
+
+            return await asyncio.gather(*(one(name) for name in ("a", "b", "c")))
+
+    outcomes = asyncio.run(go())
+    assert [outcome.status for outcome in outcomes] == ["done"] * 3, outcomes
+    assert most == [1, 1, 1]
 
 
 def worker_of(launcher: Launcher) -> int:

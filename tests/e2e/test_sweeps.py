@@ -16,8 +16,10 @@ import pytest
 from openthoughts_cli.engine.base import ModelInfo
 from openthoughts_cli.runs.layout import list_runs
 from openthoughts_cli.runs.log import step_metrics
+from tests.doubles.chat_models import chatml_folder
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.tinker_server import KEY, TinkerServer
+from tests.doubles.tiny_llama import save_tiny_llama
 from tests.e2e.conftest import RunOt
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -80,6 +82,68 @@ def kill_after_some_steps(tmp_path: Path, env: dict[str, str]) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGKILL)
         process.wait()
+
+
+@pytest.mark.cluster
+@pytest.mark.torch
+def test_a_ray_cluster_that_goes_away_is_said_and_the_sweep_goes_on_without(
+    run_ot: RunOt, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    chatml_folder(model)
+    save_tiny_llama(
+        model, vocab_size=600, max_position_embeddings=4096, eos_token_id=None, bos_token_id=None,
+        pad_token_id=None,
+    )  # fmt: skip
+    subset = (
+        f"{{dataset: sample, source: openmath, max_tokens: 1024, limit: 12, tokenizer: {model}}}"
+    )
+    (tmp_path / "small.yaml").write_text(
+        f"base: {{model: {model}, engine: local, batch_size: 2, epochs: 40, save_every: 3, "
+        f"lora_rank: 4, evals: {{nll: {{}}}}, wandb: {{mode: disabled}}}}\nsubset: {subset}\n"
+        "axes: {train.learning_rate: [1e-3, 1e-4]}\n"
+    )
+    variables = {
+        k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS", "OT_SWEEPS")
+    }
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "openthoughts_cli", "sweep", "small.yaml", "--on", "ray"],
+        cwd=tmp_path, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    until_s = time.monotonic() + 200
+    while not any(run.checkpoints() for run in list_runs(tmp_path / "runs")):
+        assert sweep.poll() is None, "it ended before Ray could be killed"
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    for pid in ray_processes_of(sweep.pid):
+        os.kill(pid, signal.SIGKILL)
+    _, said = sweep.communicate(timeout=120)
+    assert sweep.returncode == 1, said  # no cell is done
+    assert "the same command goes on from what came home last" in said
+    ended = run_ot("sweep", "small.yaml", "--json")
+    assert ended.code == 0, ended.err
+    counts = json.loads(ended.out)["plan"]["counts"]
+    assert counts["resumes"] >= 1
+    assert counts["failed"] == 0
+    for run in list_runs(tmp_path / "runs"):
+        steps = [record["step"] for record in step_metrics(run)]
+        assert steps == list(range(1, run.read_record()["total_steps"] + 1))
+
+
+def ray_processes_of(parent: int) -> list[int]:
+    """The node and the head of the Ray that a process started."""
+    found: list[int] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(") ")
+        except OSError:
+            continue  # it has ended
+        if name in ("raylet", "gcs_server") and int(rest.split()[1]) == parent:
+            found.append(int(folder.name))
+    assert len(found) == 2, found
+    return found
 
 
 def test_a_grid_that_is_wrong_is_one_list_of_places(run_ot: RunOt, tmp_path: Path) -> None:
