@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +12,14 @@ import pytest
 from openthoughts_cli.config.subset import SubsetConfig
 from openthoughts_cli.data.card_header import split_header
 from openthoughts_cli.data.subset import Subset, build_subset
-from tests.doubles.dataset_hub import TOKEN, DatasetHub, Fault, dataset_hub
+from tests.doubles.dataset_hub import DatasetHub, Fault
+from tests.doubles.pushing import Push, hub, push
 from tests.doubles.rows import many, write
 from tests.doubles.tokenizer import byte_model
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[2]
-Push = Callable[..., tuple[int, dict[str, Any], str]]
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Generator[DatasetHub]:
-    with dataset_hub({}) as hub:
-        hub.root = tmp_path / "served"
-        yield hub
-
-
-@pytest.fixture
-def push(hub: DatasetHub, tmp_path: Path) -> Push:
-    def call(*arguments: Any, token: str = TOKEN, url: str | None = None) -> Any:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "OT_"))}
-        done = subprocess.run(
-            [sys.executable, "-m", "openthoughts_cli", "push", *map(str, arguments), "--json"],
-            cwd=REPOSITORY,
-            env={
-                **kept,
-                "HF_ENDPOINT": url or hub.url,
-                "HF_HOME": str(tmp_path / "home"),
-                "OT_CACHE": str(tmp_path / "cache"),
-                "HF_TOKEN": token,
-                "HF_HUB_DISABLE_XET": "1",
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return done.returncode, json.loads(done.stdout or "{}"), done.stderr
-
-    return call
+__all__ = ["hub", "push"]
 
 
 @pytest.fixture

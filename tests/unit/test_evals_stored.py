@@ -121,12 +121,12 @@ def test_slow_graders_keep_the_order_and_their_failures_are_null(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_ten_thousand_answers_take_about_a_second(tmp_path: Path):
+def test_ten_thousand_answers_take_about_a_second_of_the_processor(tmp_path: Path):
     completion = "<think>" + "so 1 + 2 = 3, hence " * 400 + "</think>\\boxed{25}"
     path = write(tmp_path, *[answer(completion)] * 10_000)
-    start = time.perf_counter()
+    start = time.process_time()
     assert sum(r["correct"] for r in grade_stored(benchmark("aime25"), path)) == 10_000
-    assert time.perf_counter() - start < 4
+    assert time.process_time() - start < 4
 
 
 def test_answers_come_from_stdin_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("torch")
 
 from openthoughts_cli.runs.layout import RunDirectory
-from tests.doubles.dataset_hub import TOKEN, DatasetHub, dataset_hub
+from tests.doubles.dataset_hub import DatasetHub
+from tests.doubles.pushing import Push, hub, push
 from tests.unit.test_export import model, run, trained
 
 pytestmark = [
@@ -24,44 +20,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
 ]
 
-__all__ = ["model", "run", "trained"]
-
-REPOSITORY = Path(__file__).parents[2]
-Push = Callable[..., tuple[int, dict[str, Any], str]]
+__all__ = ["hub", "model", "push", "run", "trained"]
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Generator[DatasetHub]:
-    with dataset_hub({}) as hub:
-        hub.root = tmp_path / "served"
-        yield hub
-
-
-@pytest.fixture
-def push(hub: DatasetHub, run: RunDirectory, tmp_path: Path) -> Push:
-    def call(*arguments: Any, token: str = TOKEN) -> Any:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "OT_"))}
-        done = subprocess.run(
-            [sys.executable, "-m", "openthoughts_cli", "push", *map(str, arguments), "--json"],
-            cwd=tmp_path,
-            env={
-                **kept,
-                "PYTHONPATH": str(REPOSITORY),
-                "HF_ENDPOINT": hub.url,
-                "HF_HOME": str(tmp_path / "home"),
-                "OT_CACHE": str(tmp_path / "cache"),
-                "OT_RUNS": str(run.path.parent),
-                "HF_TOKEN": token,
-                "HF_HUB_DISABLE_XET": "1",
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return done.returncode, json.loads(done.stdout or "{}"), done.stderr
-
-    return call
+@pytest.fixture(autouse=True)
+def its_runs(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OT_RUNS", str(run.path.parent))
 
 
 def test_an_adapter_becomes_a_private_model_repository(
