@@ -126,7 +126,12 @@ def problem_scores(directory: Path, metric: Metric) -> ProblemScores:
         raise DataError(
             f"{files.scores_path} says {metric.name} {stored:g} and its "
             f"{'rows' if metric.benchmark == NLL else 'problems'} say {scores.score:.6g}",
-            hint="one of them was edited: `ot runs regrade` works the scores out from the answers",
+            hint="one of them was edited: "
+            + (
+                "remove the folder of that evaluation, and the same `ot sweep` measures it again"
+                if metric.benchmark == NLL
+                else "`ot runs regrade` works the scores out from the answers"
+            ),
         )
     return scores
 

@@ -229,7 +229,11 @@ def _check_measured(results: Sequence[CellResult], metric: Metric) -> None:
 
 def _missing(results: Sequence[CellResult]) -> list[str]:
     left = sum(result.scores is None for result in results)
-    return [f"{left} of {len(results)} cells have no score here: see below"] if left else []
+    return (
+        [f"{left} of {len(results)} cells have no score here; why is listed with them"]
+        if left
+        else []
+    )
 
 
 def _notes(metric: Metric, at: At, ground: Ground, table: _Table, draws: int) -> tuple[str, ...]:

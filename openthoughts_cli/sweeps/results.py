@@ -175,7 +175,7 @@ def _scored(
     try:
         return problem_scores(run.eval_dir(metric.benchmark, step), metric), step, ""
     except OtError as error:
-        return None, step, error.message
+        return None, step, f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def _best(run: RunDirectory, curve: Curve) -> Best | None:

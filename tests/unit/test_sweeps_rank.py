@@ -159,8 +159,12 @@ def test_a_score_edited_by_hand_is_not_believed(make: Callable[..., FinishedSwee
     found = board(sweep)
     assert len([entry for entry in found.entries if entry.rank]) == 2
     assert "says mean@1 0.99 and its problems say" in reason(found.entries[-1])
+    assert reason(found.entries[-1]).endswith(
+        "`ot runs regrade` works the scores out from the answers"
+    )
     found = board(sweep, metric="nll/mean")
     assert "says mean 0.1 and its rows say" in reason(found.entries[-1])
+    assert "remove the folder of that evaluation" in reason(found.entries[-1])
 
 
 @pytest.mark.parametrize(

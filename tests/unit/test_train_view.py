@@ -150,3 +150,10 @@ def test_a_view_takes_no_more_memory_for_more_steps() -> None:
     assert state.tokens_per_s == 200
     state.hear(RunStarted("r", "runs/r", 5000, 100, "m", "local", first_step=11))
     assert list(state.losses) == [5000.0 - number for number in range(1, 11)]
+
+
+def test_a_run_whose_evaluations_alone_are_owed_counts_no_steps_backwards() -> None:
+    begun = RunStarted("r", "runs/r", 360, 12, "m", "local", first_step=361)
+    assert plain_line(begun) == "run r: m on local, all 360 steps done, in runs/r"
+    half = RunStarted("r", "runs/r", 360, 12, "m", "local", first_step=7)
+    assert plain_line(half) == "run r: m on local, steps 7-360, in runs/r"

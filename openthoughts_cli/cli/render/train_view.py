@@ -210,10 +210,10 @@ def plain_line(event: Event) -> str | None:
     """One line for a log or a pipe; None for events that need none."""
     match event:
         case RunStarted():
-            return (
-                f"run {event.run_id}: {event.model} on {event.engine}, steps "
-                f"{event.first_step}-{event.total_steps}, in {event.directory}"
-            )
+            steps = f"steps {event.first_step}-{event.total_steps}"
+            if event.first_step > event.total_steps:
+                steps = f"all {event.total_steps} steps done"  # evaluations are owed
+            return f"run {event.run_id}: {event.model} on {event.engine}, {steps}, in {event.directory}"
         case StepDone():
             return (
                 f"step {event.step}/{event.total_steps}  epoch {event.epoch:.2f}  "
