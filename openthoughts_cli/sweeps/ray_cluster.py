@@ -171,7 +171,7 @@ def _connect(ray: Any, address: str | None) -> bool:
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise NetworkError(
             f"no Ray cluster at {address or 'this machine'}: {first_line(error)}",
-            hint="start one with `ray start --head`, or leave --address away to use this machine; "
+            hint="start one with `ray start --head`, or leave --address out to use this machine; "
             "a cluster with a token wants the same one here (`ray get-auth-token` shows it)",
         ) from error
     return True
@@ -185,7 +185,7 @@ def _check_reachable(address: str) -> None:
         host = port = None
     if host is None or (port is None and parts.scheme != "ray"):
         raise UsageError(
-            f"{address!r} is no address of a Ray cluster",
+            f"{address!r} is not an address of a Ray cluster",
             hint="write auto, host:6379 or ray://host:10001",
         )
     try:
@@ -193,7 +193,7 @@ def _check_reachable(address: str) -> None:
     except OSError as error:
         raise NetworkError(
             f"no Ray cluster answers at {address}: {error.strerror or error}",
-            hint="start one with `ray start --head`, or leave --address away to use this machine",
+            hint="start one with `ray start --head`, or leave --address out to use this machine",
         ) from error
 
 

@@ -22,6 +22,6 @@ def test_a_missing_subset_opens_no_engine(key: str, tmp_path: Path) -> None:
         raise AssertionError
 
     config = TrainConfig.model_validate({"subset": "not-there", "engine": "local", key: "neither"})
-    with pytest.raises(NotFoundError, match="there is no subset (not-there|neither)"):
+    with pytest.raises(NotFoundError, match=r"there is no subset (not-there|neither)"):
         asyncio.run(train_as_task(config, means=Means(open_engine=open_engine)))
     assert opened == []
