@@ -11,6 +11,8 @@ from urllib.parse import quote
 __all__ = ["redact", "without_secrets"]
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL", re.IGNORECASE)
+# A setting such as OT_SUBSET__TOKENIZER or OT_TRAIN__CURRICULUM_KEY; no config key holds a secret.
+_SETTING = re.compile(r"OT_(?:SUBSET|TRAIN|EVAL|SWEEP)__|.*TOKENIZER(?:S_PARALLELISM)?$")
 _SECRET_FORM = re.compile(
     r"\b(?:tml-|hf_|sk-|wandb_v1_)[A-Za-z0-9_\-]{6,}"
     r"|\beyJ[\w\-]{4,}(?:\.[\w\-]+)*"  # a JSON web token
@@ -42,7 +44,11 @@ def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
 def without_secrets(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for a program that needs none of our keys: a pager, pip."""
     given = os.environ if environ is None else environ
-    return {name: value for name, value in given.items() if not _SECRET_NAME.search(name)}
+    return {name: value for name, value in given.items() if not _holds_a_secret(name)}
+
+
+def _holds_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None and _SETTING.match(name) is None
 
 
 def _known_secrets(environ: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -51,7 +57,7 @@ def _known_secrets(environ: Mapping[str, str]) -> list[tuple[str, str]]:
         form: name
         for name, value in environ.items()
         if len(value) >= _SHORTEST_SECRET
-        and _SECRET_NAME.search(name)
+        and _holds_a_secret(name)
         and not _HARMLESS.fullmatch(value)
         for form in _forms(value)
     }

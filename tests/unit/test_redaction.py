@@ -66,6 +66,15 @@ def test_a_secret_is_found_as_it_stands_in_a_url_or_in_json() -> None:
 def test_settings_that_are_named_like_secrets_do_not_garble_text() -> None:
     environ = {"TOKENIZERS_PARALLELISM": "disabled", "KEY_LENGTH": "4096"}
     assert redact("disabled at 4096", environ) == "disabled at 4096"
+    environ = {
+        "OT_SUBSET__TOKENIZER": "Qwen/Qwen3-8B",
+        "OT_EXPLORE_TOKENIZER": "Qwen/Qwen3-8B",
+        "OT_TRAIN__CURRICULUM_KEY": "difficulty",
+        "OT_TRAIN__MAX_TOKENS": "1048576",
+    }
+    text = "rows of Qwen/Qwen3-8B have no difficulty above 1048576"
+    assert redact(text, environ) == text
+    assert redact("open-sesame", {"TOKENIZER_API_KEY": "open-sesame"}) == "<TOKENIZER_API_KEY>"
 
 
 def test_errors_and_notices_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
