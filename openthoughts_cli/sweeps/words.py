@@ -68,7 +68,7 @@ def headline(board: Leaderboard) -> str:
     if not ranked:
         return f"{board.sweep}: no ranking by {board.metric.key}"
     if board.winner is not None:
-        return f"{board.sweep}: {board.winner} is the best of {len(ranked)} by {board.metric.key}"
+        return f"{board.sweep}: {spaced(board.winner)} is the best of {len(ranked)} by {board.metric.key}"
     if len(ranked) == 1:
         return f"{board.sweep}: one recipe has a score by {board.metric.key}"
     ties = 1 + sum(entry.tied for entry in ranked)
