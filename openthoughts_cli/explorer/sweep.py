@@ -9,11 +9,12 @@ import streamlit as st
 
 from openthoughts_cli.config.benchmark import NLL
 from openthoughts_cli.explorer import charts, figures, state
-from openthoughts_cli.explorer.frame import empty, errors_shown, page_path
+from openthoughts_cli.explorer.frame import empty, errors_shown
 from openthoughts_cli.explorer.settings import Settings
+from openthoughts_cli.explorer.sweep_cells import show_cells
 from openthoughts_cli.explorer.text import one_line, to_markdown
 from openthoughts_cli.sweeps.cell_stamp import cell_stamp
-from openthoughts_cli.sweeps.layout import Sweep, SweepDirectory, list_sweeps, load_sweep
+from openthoughts_cli.sweeps.layout import Sweep, list_sweeps, load_sweep
 from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard
 from openthoughts_cli.sweeps.max_test import ALPHA
 from openthoughts_cli.sweeps.metric import parse_metric
@@ -72,13 +73,15 @@ def show() -> None:
         place = settings.place_of("sweep", name)
         sweep = _loaded(str(place))
         _headline(sweep)
+        if any(state == "running" for state in _states(sweep)):
+            st.fragment(_watch, run_every=_FRESH_S)(str(place), _states(sweep))
         view = (
             st.segmented_control("View", _VIEWS, key="sweep_view", label_visibility="collapsed")
             or _VIEWS[0]
         )
         if view == "Cells":
             state.finish("sweep", name=name, view=view)
-            _cells(sweep)
+            show_cells(sweep)
             return
         metric, at = _asked(sweep)
         state.finish(
@@ -109,6 +112,17 @@ def _loaded(place: str) -> Sweep:
     return load_sweep(place)
 
 
+def _states(sweep: Sweep) -> tuple[str, ...]:
+    return tuple(cell.state for cell in sweep.cells)
+
+
+def _watch(place: str, states: tuple[str, ...]) -> None:
+    """Draws the page anew when a cell begins or ends; nothing else."""
+    if _states(_loaded(place)) != states:
+        st.rerun()
+    st.caption(":material/bolt: Cells are running: this page follows them by itself.")
+
+
 def _stamp(sweep: Sweep, metric: str) -> tuple[Any, ...]:
     """Changes when a cell gets on or is graded anew: what was ranked is ranked again then."""
     benchmark = parse_metric(metric).benchmark
@@ -122,7 +136,7 @@ def _ranked(place: str, stamp: tuple[Any, ...], metric: str, at: Any) -> Leaderb
 
 
 def _headline(sweep: Sweep) -> None:
-    states = [cell.state for cell in sweep.cells]
+    states = _states(sweep)
     shown = [("cells", f"{len(states):,}", f"{states.count('done'):,} done")]
     shown += [
         (kind, f"{states.count(kind):,}", "")
@@ -283,35 +297,3 @@ def _pairs(board: Leaderboard) -> None:
 
 def _numbered(index: int, name: str) -> str:
     return f"{index + 1}. {one_line(name, 40)}"
-
-
-def _cells(sweep: Sweep) -> None:
-    st.dataframe(
-        [
-            {
-                "cell": one_line(cell.name),
-                "state": cell.state,
-                "seed": cell.seed,
-                "run": None if cell.run is None else state.link("runs", run=cell.run.run_id),
-                "why": one_line(cell.reason),
-            }
-            for cell in sweep.cells
-        ],
-        hide_index=True,
-        width="stretch",
-        column_config={"run": st.column_config.LinkColumn(display_text=r"run=(.*)")},
-    )
-    runs = [cell.run.run_id for cell in sweep.cells if cell.run is not None]
-    if runs:
-        left, right = st.columns([3, 1], vertical_alignment="bottom")
-        chosen = left.multiselect("Runs", runs, default=runs[:4], max_selections=12)
-        with right:
-            st.page_link(
-                page_path("runs"),
-                label="Their curves",
-                icon=":material/show_chart:",
-                query_params={"run": chosen},
-            )
-    words = SweepDirectory(sweep.path).sweep_path
-    with st.expander("The grid", icon=":material/grid_on:"):
-        st.code(words.read_text(encoding="utf-8"), language="json")

@@ -270,6 +270,18 @@ def test_a_regrade_ranks_anew(opens: Opens, root: Path) -> None:
     assert list(app.run().dataframe[0].value["recipe"]) == before[::-1]
 
 
+def test_the_page_of_a_sweep_follows_cells_that_run(opens: Opens, root: Path) -> None:
+    sweep = FinishedSweep(root, {"train.lora_rank": [8, 32]}, name="running")
+    run = sweep.run(sweep.entries[0])
+    with run.events_path.open("a") as file:
+        file.write('{"event": "run_started", "attempt": 2}\n')
+    (run.path / ".owner").write_text(f"pid {os.getpid()} on {socket.gethostname()}")
+    app = opens("sweep", name="running", view="Cells")
+    assert "follows them by itself" in shown(app)
+    assert list(app.dataframe[0].value["state"]) == ["running", "done"]
+    assert app.dataframe[0].value["run"][0] == f"runs?run={run.run_id}"
+
+
 def test_a_damaged_sweep_is_an_error_in_words(opens: Opens, root: Path) -> None:
     sweep = FinishedSweep(root, {"train.lora_rank": [8, 32]}, name="ranks")
     sweep.directory.sweep_path.write_text("{")
