@@ -31,7 +31,7 @@ from openthoughts_cli.errors import (
 if TYPE_CHECKING:
     from openthoughts_cli.sweeps.verb import SweepResult
 
-__all__ = ["app"]
+__all__ = ["app", "raise_unless_done"]
 
 app = typer.Typer(add_completion=False)
 
@@ -209,12 +209,14 @@ def _report(console: Console, result: SweepResult) -> None:
         record,
         lambda: render_sweep_plan(result.plan) if planned else render_sweep_result(result),
     )
-    _raise_unless_done(result)
+    raise_unless_done(result)
 
 
-def _raise_unless_done(result: SweepResult) -> None:
+def raise_unless_done(result: SweepResult) -> None:
+    """The error that a sweep ends the command with, unless all its cells are done."""
     total, failed, stopped = len(result.plan.cells), len(result.failures), len(result.stopped)
-    left = f"{failed} failed" + (f", {stopped} stopped" if stopped else "")
+    counts = [f"{failed} failed"] if failed or not stopped else []
+    left = ", ".join([*counts, f"{stopped} stopped"] if stopped else counts)
     again = "the same command goes on with them"
     if result.status == "interrupted":
         raise InterruptedByUser(

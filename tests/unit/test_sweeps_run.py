@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
+from openthoughts_cli.cli.render.sweep import render_sweep_result
+from openthoughts_cli.cli.sweep import raise_unless_done
 from openthoughts_cli.config.engine import EngineConfig
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.engine.base import Engine, LoraSpec, ModelInfo
-from openthoughts_cli.errors import ConfigError, ConflictError, EngineError, InterruptedByUser
+from openthoughts_cli.errors import (
+    ConfigError,
+    ConflictError,
+    EngineError,
+    InterruptedByUser,
+    OtError,
+    StorageError,
+)
 from openthoughts_cli.events import Event, Listener, Notice, StepDone
 from openthoughts_cli.places import runs_dir, sweeps_dir
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
@@ -115,7 +126,6 @@ def test_what_is_added_is_run_and_another_sweep_reuses_it(model: str) -> None:
 
 def test_two_sweeps_that_share_cells_and_start_together_train_each_once(model: str) -> None:
     """Both have planned before either has a run; the slower one then finds runs of the other's."""
-    engine = opening(model)
     both_planned = threading.Barrier(2, timeout=60)
     told: list[Event] = []
 
@@ -123,6 +133,7 @@ def test_two_sweeps_that_share_cells_and_start_together_train_each_once(model: s
         def agree(plan: SweepPlan) -> None:
             both_planned.wait()
 
+        engine = opening(model)  # of its own: the double counts its trainers from one
         return run_sweep(
             grid(model, name=name), open_engine=engine, confirm=agree, listener=told.append
         )
@@ -142,7 +153,8 @@ def test_two_sweeps_that_share_cells_and_start_together_train_each_once(model: s
         event.text for event in told if isinstance(event, Notice) and "has this cell" in event.text
     ]
     assert len(shared) == 2
-    run_sweep(grid(model, name="third", axes={"train.lora_rank": [4]}), open_engine=engine)
+    third_grid = grid(model, name="third", axes={"train.lora_rank": [4]})
+    run_sweep(third_grid, open_engine=opening(model))
     claims = json.loads((runs_dir() / ".cells.json").read_text())
     third = load_sweep("third").cells[0].run
     assert third is not None
@@ -276,6 +288,33 @@ def test_a_failed_cell_leaves_the_others_and_is_tried_again_on_request(model: st
     assert left.status == "partial"
     tried = run_sweep(ranks, open_engine=opening(model), retry_failed=True)
     assert (tried.status, list(tried.outcomes)) == ("done", ["lora_rank=8"])
+
+
+class FullDisk(MemoryEngine):
+    """Finds no room for a trainer's files."""
+
+    def create_trainer(self, model: str, lora: LoraSpec) -> Awaitable[MemoryTrainer]:
+        raise StorageError("no space left on the disk while writing x", hint="free some space")
+
+
+def test_a_full_disk_stops_cells_that_the_same_command_goes_on_with(model: str) -> None:
+    def open_full(config: EngineConfig, *, store: Path, listener: Listener) -> Engine:
+        return FullDisk(models=(ModelInfo(model, 4096),), vocab_size=600)
+
+    result = run_sweep(grid(model), open_engine=open_full)
+    assert (result.status, result.done, result.failures) == ("failed", 0, {})
+    assert {out.error for out in result.stopped.values()} == {
+        "no space left on the disk while writing x"
+    }
+    shown = Console(file=io.StringIO(), width=80)
+    shown.print(render_sweep_result(result))
+    text = cast("io.StringIO", shown.file).getvalue()
+    assert "stopped" in text and "free some space" in text
+    with pytest.raises(OtError, match="none of the 2 cells is done, 2 stopped") as caught:
+        raise_unless_done(result)
+    assert caught.value.hint == "fix the cause; the same command goes on with those that stopped"
+    assert set(states().values()) == {"interrupted"}
+    assert run_sweep(grid(model), open_engine=opening(model)).status == "done"
 
 
 def test_the_first_failure_stops_the_others_where_that_is_asked_for(model: str) -> None:
