@@ -120,12 +120,12 @@ def test_a_gated_data_set_opens_with_a_token_that_is_kept_nowhere(
     with dataset_hub({"you/gated": app.places.dataset}) as hub:
         hub.gated = {"you/gated"}
         options = ("--dataset", "you/gated", "--tokenizer", str(app.places.model))
-        gated = start_app(*options, places=app.places, HF_ENDPOINT=hub.url, HF_TOKEN="")
+        gated = start_app(*options, places=app.places, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
         seen = look()
         seen.open(f"{gated.url}/data_set")
         assert "is gated" in seen.text
         seen.shot("gated")
-        seen.page.get_by_label("Hub token").fill(TOKEN)
+        seen.page.locator("input[type=password]").fill(TOKEN)
         seen.page.get_by_role("button", name="Try again").click()
         seen.page.wait_for_selector("text=/has no index yet|Malformed rows/")
         assert TOKEN not in seen.page.url and TOKEN not in seen.page.content()
