@@ -39,6 +39,7 @@ def test_the_blocks_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) 
     if page.name == "tutorial.md":  # its grid spells `base` and `subset` out; others name files
         environ["OT_SWEEP__BASE__MODEL"] = str(tiny_model)
         environ["OT_SWEEP__SUBSET__TOKENIZER"] = str(tiny_model)
+        environ["OT_SWEEP__HELD_OUT__TOKENIZER"] = str(tiny_model)
         environ["OT_SWEEP__SEEDS"] = "[0]"
 
     def run(argv: list[str], where: str) -> None:
@@ -46,7 +47,9 @@ def test_the_blocks_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) 
             argv, cwd=tmp_path, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=280, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{where}\n{argv[-1]}\n{done.stdout}\n{done.stderr}"
+        said = f"{where}\n{argv[-1]}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, said
+        assert "no ranking" not in done.stdout, said
 
     shown = [block for block in blocks(page) if not block.reason]
     for block in shown:
