@@ -107,7 +107,7 @@ def test_merges_follow_from_ranks() -> None:
 
 
 def test_a_token_that_no_merge_makes_is_refused() -> None:
-    with pytest.raises(IntegrityError, match="rank 3"):
+    with pytest.raises(IntegrityError, match="token 3"):
         merges_from_ranks([b"a", b"b", b"c", b"abc"])
 
 
