@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from openthoughts_cli.errors import ConfigError
 __all__ = ["Problems"]
 
 _MOST_SHOWN = 40
+_PLACE = re.compile(r"(.+?):(\d+):(\d+): ")
 
 
 @dataclass
@@ -60,7 +62,13 @@ class Problems:
         hint = "`ot config show sweep` prints the keys of a grid; nothing was started"
         if len(self.lines) == 1:
             raise ConfigError(self.lines[0], hint=hint)
-        shown = self.lines[:_MOST_SHOWN]
+        shown = sorted(self.lines, key=_place_of)[:_MOST_SHOWN]
         more = len(self.lines) - len(shown)
         listed = "".join(f"\n  {line}" for line in shown) + (f"\n  and {more} more" if more else "")
         raise ConfigError(f"{len(self.lines)} problems in the grid:{listed}", hint=hint)
+
+
+def _place_of(line: str) -> tuple[bool, str, int, int]:
+    """In the order of the files; what has no place comes last, as it was found."""
+    found = _PLACE.match(line)
+    return (False, found[1], int(found[2]), int(found[3])) if found else (True, "", 0, 0)

@@ -222,13 +222,13 @@ def test_everything_wrong_with_a_grid_is_told_at_once_with_its_place(tmp_path: P
     )
     assert said.splitlines() == [
         "6 problems in the grid:",
-        "  grid.yaml:5:3: learning_rate: unknown key; did you mean train.learning_rate?",
-        "  grid.yaml:7:3: train.epochs: the list is empty, so no cell is left",
-        "  grid.yaml:2:27: subset.limt: unknown key; did you mean limit?",
         "  grid.yaml:1:8: learning_rat: unknown key; did you mean learning_rate?",
+        "  grid.yaml:2:27: subset.limt: unknown key; did you mean limit?",
         "  grid.yaml:4:31: train.learning_rate: expected a number or auto, got the text 'a'; "
         "for example `learning_rate: 1e-05`",
+        "  grid.yaml:5:3: learning_rate: unknown key; did you mean train.learning_rate?",
         "  grid.yaml:6:24: train.lora_rank: 9 is not a power of two: try 8 or 16",
+        "  grid.yaml:7:3: train.epochs: the list is empty, so no cell is left",
     ]
 
 
@@ -308,3 +308,13 @@ def test_what_is_no_list_of_values_is_told_at_its_key(tmp_path: Path) -> None:
         "grid.yaml:3:6: broken YAML: while parsing a flow sequence that began on line 2,"
         in unclosed
     )
+
+
+def test_problems_stand_in_the_order_of_the_file(tmp_path: Path) -> None:
+    told = refused(
+        tmp_path,
+        "base: {subset: s}\naxes:\n  train.learning_rate: [fast]\n  train.lora_rank: [-1, 2.5]\n"
+        "  train.batch_size: [many]\nsubset: {limt: 3}\n",
+    )
+    places = [line.strip().split(": ")[0] for line in told.splitlines()[1:]]
+    assert places == [f"grid.yaml:{at}" for at in ("3:25", "4:21", "4:25", "5:22", "6:10")]
