@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,14 @@ def test_only_the_command_line_prints() -> None:
 def _writes_to_the_terminal(function: ast.expr) -> bool:
     text = ast.unparse(function)
     return text in ("print", "sys.stdout.write", "sys.stderr.write", "typer.echo", "pprint")
+
+
+def test_the_page_tells_this_order_and_every_room() -> None:
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    told = " < ".join(", ".join(rooms) for rooms in ORDER)
+    assert told in " ".join(page.split())
+    listed = set(re.findall(r"^      (\w+)(?:/|\.py) ", page, re.MULTILINE))
+    assert listed == set(RANK) | {"__init__"}
 
 
 def test_the_rooms_on_disk_are_those_of_the_order() -> None:
