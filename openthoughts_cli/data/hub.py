@@ -13,7 +13,7 @@ import json
 import queue
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,25 +162,34 @@ def _keep_listing(name: str, commit: str, files: Sequence[hub.RemoteFile]) -> No
     write_whole(_listing_place(name, commit), json.dumps(record))
 
 
-def _first_look(files: Sequence[hub.RemoteFile], seed: int) -> list[hub.RemoteFile]:
+def _first_look(
+    holding: Mapping[hub.RemoteFile, frozenset[str]], seed: int
+) -> list[hub.RemoteFile]:
+    """Some files by the seed; where several sources are wanted, one of each that any file may hold."""
+
     def place(file: hub.RemoteFile) -> int:
         text = f"first look {seed} {file.commit} {file.path}"
         return xxhash.xxh3_64_intdigest(text.encode())
 
-    return sorted(sorted(files, key=place)[:FIRST_LOOK_FILES], key=lambda file: file.path)
+    ordered = sorted(holding, key=place)
+    sources = frozenset[str]().union(*holding.values())
+    firsts = {next(file for file in ordered if source in holding[file]) for source in sources}
+    others = [file for file in ordered if file not in firsts]
+    more = others[: max(FIRST_LOOK_FILES - len(firsts), 0)]
+    return sorted([*firsts, *more], key=lambda file: file.path)
 
 
 def _holding(
     files: Sequence[hub.RemoteFile], sources: frozenset[str], listener: Listener
-) -> list[hub.RemoteFile]:
-    """The files whose footers do not rule the sources out."""
+) -> dict[hub.RemoteFile, frozenset[str]]:
+    """The files whose footers do not rule the sources out, each with those that it may hold."""
     if not sources:
-        return list(files)
+        return dict.fromkeys(files, frozenset[str]())
     stage = "reading footers"
     listener(StageStarted(stage, len(files), "files"))
     notes: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def holds(file: hub.RemoteFile) -> bool:
+    def holds(file: hub.RemoteFile) -> frozenset[str]:
         import pyarrow.parquet as pq
 
         # Metadata is all that is read, and it is all that is there.
@@ -188,15 +197,19 @@ def _holding(
         parquet.check_schema(opened.schema_arrow, file.path)
         groups = range(opened.num_row_groups)
         known = [parquet.footer_values(opened, group, "source") for group in groups]
-        return any(value is None or value.may_hold(sources) for value in known)
+        return frozenset(
+            source
+            for source in sources
+            if any(value is None or value.may_hold(frozenset({source})) for value in known)
+        )
 
-    found: list[hub.RemoteFile] = []
+    found: dict[hub.RemoteFile, frozenset[str]] = {}
     with ThreadPoolExecutor(max_workers=_FOOTER_READERS) as pool:
-        for done, (file, yes) in enumerate(zip(files, pool.map(holds, files), strict=True), 1):
+        for done, (file, held) in enumerate(zip(files, pool.map(holds, files), strict=True), 1):
             while not notes.empty():
                 listener(Notice(notes.get(), "warning"))
-            if yes:
-                found.append(file)
+            if held:
+                found[file] = held
             listener(StageProgress(stage, done))
     listener(StageDone(stage, f"{len(found)} of {len(files)} files may hold such rows"))
     if not found:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from openthoughts_cli.config.choice import parse_levels, short_source_name
+from openthoughts_cli.config.sources import DEFAULT_DATASET, SOURCES
 from openthoughts_cli.config.subset import SubsetConfig
 from openthoughts_cli.data.choose import choose as choose_rows
 from openthoughts_cli.data.corpus import Corpus, open_corpus
@@ -93,7 +94,7 @@ def plan_subset(config: SubsetConfig, *, listener: Listener = silent) -> Plan:
     mix = config.mix if isinstance(config.mix, dict) else {}
     corpus = open_corpus(
         config.dataset,
-        sources=config.source or tuple(mix),
+        sources=config.source or tuple(mix) or _sources_of_domains(config),
         seed=config.seed,
         full=config.full,
         skip_bad_files=config.skip_bad_files,
@@ -161,6 +162,13 @@ def _with_shares(config: SubsetConfig) -> SubsetConfig:
     # What the name of a subset says stays as it was asked for.
     values["name"] = config.name or config.default_name()
     return SubsetConfig.model_validate({**values, "mix": shares, "ranking": None})
+
+
+def _sources_of_domains(config: SubsetConfig) -> tuple[str, ...]:
+    """The known data set is read only where it has the domains: most of its files hold one alone."""
+    if config.dataset.partition("@")[0] != DEFAULT_DATASET:
+        return ()
+    return tuple(source.full for source in SOURCES if source.domain in config.domain)
 
 
 def count_labels(config: SubsetConfig, *, listener: Listener = silent) -> Counter[tuple[str, str]]:

@@ -121,6 +121,18 @@ def test_a_first_look_fetches_few_files_and_says_so(folder: Path, tmp_path: Path
         assert len(found["files"]) == 5
 
 
+def test_a_first_look_for_several_sources_has_a_file_of_each(folder: Path, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "name": "someone/rows", "revision": None, "full": False, "first_look_bytes": 10,
+    }  # fmt: skip
+    with dataset_hub({"someone/rows": folder}) as hub:
+        for seed in range(3):
+            home = tmp_path / f"home{seed}"
+            found = _ask(hub, home, fetch=True, sources=[MATH, PHYSICS], seed=seed, **asked)
+            assert len(found["files"]) == 2
+            assert sum("math" in name for name in found["files"]) == 1, found["files"]
+
+
 def test_what_the_hub_does_not_have_is_said(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with dataset_hub({"someone/rows": folder, "someone/empty": tmp_path / "empty"}) as hub:
