@@ -29,7 +29,11 @@ def show_trace(
         as_it_is: character by character, not rendered.
         tokens: of the thinking and of the answer, where they are known.
     """
-    counts = ("", "") if tokens is None else tuple(f", {count:,} tokens" for count in tokens)
+    counts = (
+        ("", "")
+        if tokens is None
+        else tuple(f", {count:,} token{'s' * (count != 1)}" for count in tokens)
+    )
     if thinking:
         folded: Any = st.expander(
             f"Thinking{counts[0]}{'' if closed else ', never closed'}",

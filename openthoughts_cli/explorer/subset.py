@@ -201,7 +201,12 @@ def _split(view: SubsetView) -> None:
     share = left.number_input("Share trained on", 0.01, 1.0, 0.9, 0.05, key="split_share")
     seed = right.number_input("Seed", min_value=0, value=42, step=1, key="split_seed")
     sides = view.split(train_fraction=float(share), seed=int(seed))
-    st.dataframe([side._asdict() for side in sides], hide_index=True, width="stretch")
+    st.dataframe(
+        [side._asdict() for side in sides],
+        hide_index=True,
+        width="stretch",
+        column_config=figures.grouped("rows", "questions", "tokens"),
+    )
     records = [
         {"side": side.name, "rows": side.rows, "share": side.rows / max(len(view), 1)}
         for side in sides
@@ -214,16 +219,14 @@ def _split(view: SubsetView) -> None:
 
 def _left_out(view: SubsetView) -> None:
     funnel = view.subset.metadata["funnel"]
-    reasons = [
-        {"why": words, "rows": funnel.get(name, 0)}
-        for name, words in STEPS.items()
-        if funnel.get(name, 0)
-    ]
-    reasons += [
-        {"why": f"malformed: {reason}", "rows": count}
-        for reason, count in (funnel.get("malformed_reasons") or {}).items()
-    ]
-    st.dataframe(reasons, hide_index=True, width="stretch")
+    reasons: list[dict[str, Any]] = []
+    for name, words in STEPS.items():
+        if funnel.get(name, 0):
+            reasons.append({"why": words, "rows": funnel[name]})
+        if name == "malformed":
+            found = funnel.get("malformed_reasons") or {}
+            reasons += [{"why": f"  of these: {why}", "rows": n} for why, n in found.items()]
+    st.dataframe(reasons, hide_index=True, width="stretch", column_config=figures.grouped("rows"))
     removed = view.removed()
     if not removed:
         st.caption(
@@ -294,4 +297,5 @@ def _compare(view: SubsetView, others: list[str], settings: Settings) -> None:
         [{"": one, **found.percentiles[0]}, {"": two, **found.percentiles[1]}],
         hide_index=True,
         width="stretch",
+        column_config=figures.grouped(*found.percentiles[0]),
     )

@@ -192,7 +192,7 @@ class Look:
         self.page.goto(url)
         self.settle()
 
-    def settle(self, timeout_ms: int = 30_000) -> None:
+    def settle(self, timeout_ms: int = 90_000) -> None:
         """Wait until nothing runs any more."""
         self.page.wait_for_selector('[data-testid="stApp"]', timeout=timeout_ms)
         self.page.wait_for_function(
@@ -248,6 +248,7 @@ def look(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[...
         context = chromium.new_context(
             viewport=size or LAPTOP, color_scheme=theme, accept_downloads=True, **options
         )
+        context.set_default_timeout(60_000)  # a busy machine is slow, not wrong
         contexts.append(context)
         page = context.new_page()
         width = "phone" if (size or LAPTOP)["width"] < 600 else "laptop"

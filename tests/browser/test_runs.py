@@ -34,7 +34,7 @@ def test_from_a_run_to_the_answer_behind_its_score(runs_app: App, look: Opens) -
     seen = look()
     page = seen.page
     seen.open(f"{runs_app.url}/runs?run=first&run=second")
-    page.wait_for_selector("text=Settings that differ")
+    page.wait_for_selector("text=those that differ marked")
     seen.shot("curves")
     page.get_by_role("link", name="Its answers").first.click()
     page.wait_for_url("**/answers?**run=first**")
