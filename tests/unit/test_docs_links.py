@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))]
+PAGES = [
+    *sorted(REPOSITORY.glob("*.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+    REPOSITORY / "benchmarks" / "README.md",
+    REPOSITORY / "subsets" / "README.md",
+]
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
