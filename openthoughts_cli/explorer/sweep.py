@@ -21,10 +21,10 @@ from openthoughts_cli.sweeps.metric import parse_metric
 from openthoughts_cli.sweeps.rank import rank_sweep
 from openthoughts_cli.sweeps.results import measured
 from openthoughts_cli.sweeps.words import (
+    change_words,
     checkpoint_words,
     figure,
     headline,
-    level_words,
     p_words,
     rank_words,
     signed,
@@ -238,7 +238,7 @@ def _effects(board: Leaderboard) -> None:
         return
     records = [
         {
-            "change": f"{effect.axis}: {level_words(effect.reference)} to {level_words(effect.level)}",
+            "change": change_words(effect),
             "effect": scale * (effect.difference or 0.0),
             "low": None if effect.interval is None else scale * effect.interval.low,
             "high": None if effect.interval is None else scale * effect.interval.high,

@@ -19,10 +19,10 @@ from openthoughts_cli.sweeps.layout import Sweep
 from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard
 from openthoughts_cli.sweeps.results import HELD_OUT_RULE, CellResult, held_out_key
 from openthoughts_cli.sweeps.words import (
+    axis_level_words,
     checkpoint_words,
     figure,
     headline,
-    level_words,
     p_words,
     rank_words,
     signed,
@@ -135,8 +135,8 @@ def _effects(board: Leaderboard) -> list[dict[str, Any]]:
     return [
         {
             "axis": effect.axis,
-            "level": level_words(effect.level),
-            "reference": level_words(effect.reference),
+            "level": axis_level_words(effect.axis, effect.level),
+            "reference": axis_level_words(effect.axis, effect.reference),
             "effect": "no pair"
             if effect.difference is None
             else signed(board.metric, effect.difference),

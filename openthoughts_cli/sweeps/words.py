@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from openthoughts_cli.sweeps.effects import Effect
 from openthoughts_cli.sweeps.leaderboard import Leaderboard
 from openthoughts_cli.sweeps.metric import Metric
 from openthoughts_cli.sweeps.results import Best
 
 __all__ = [
+    "axis_level_words",
+    "change_words",
     "checkpoint_words",
     "figure",
     "headline",
@@ -60,6 +63,20 @@ def level_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}={level_words(part)}" for key, part in value.items())
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def axis_level_words(axis: str, value: Any) -> str:
+    """A level of an axis; of axes that were joined their values, in the order of the keys: `4 & 2`."""
+    keys = axis.split(" & ")
+    if len(keys) > 1 and isinstance(value, dict) and list(value) == keys:
+        return " & ".join(level_words(part) for part in value.values())
+    return level_words(value)
+
+
+def change_words(effect: Effect) -> str:
+    """`train.learning_rate: 1e-05 to 0.001`."""
+    levels = [axis_level_words(effect.axis, level) for level in (effect.reference, effect.level)]
+    return f"{effect.axis}: {' to '.join(levels)}"
 
 
 def headline(board: Leaderboard) -> str:

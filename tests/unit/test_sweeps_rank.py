@@ -19,10 +19,12 @@ from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
 from openthoughts_cli.store import append_line, read_lines
 from openthoughts_cli.sweeps.curves import read_curves
+from openthoughts_cli.sweeps.effects import Effect
 from openthoughts_cli.sweeps.layout import load_sweep
 from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard
 from openthoughts_cli.sweeps.metric import Metric, parse_metric, problem_scores
 from openthoughts_cli.sweeps.rank import rank_sweep
+from openthoughts_cli.sweeps.words import axis_level_words, change_words
 from tests.doubles.finished_sweep import FinishedSweep
 
 RATES = {"train.learning_rate": [1e-5, 1e-4, 1e-3]}
@@ -415,3 +417,12 @@ def test_nll_is_split_into_thinking_and_answer(tmp_path: Path) -> None:
         for name in ("mean", "per_byte", "thinking", "answer")
     }
     assert found == {"mean": 1.5, "per_byte": 0.5, "thinking": 2.0, "answer": 1.0}
+
+
+def test_levels_of_joined_axes_are_their_values_in_the_order_of_the_keys() -> None:
+    assert (
+        axis_level_words("subset.n & train.epochs", {"subset.n": 4, "train.epochs": 2}) == "4 & 2"
+    )
+    assert axis_level_words("subset.mix", {"openmath": 1, "physics": 2}) == "openmath=1, physics=2"
+    effect = Effect("a & b", {"a": 4, "b": [1]}, {"a": 1, "b": [2]}, 0.1, None, 1)
+    assert change_words(effect) == "a & b: 1 & [2] to 4 & [1]"

@@ -16,6 +16,7 @@ from openthoughts_cli.sweeps.effects import Effect
 from openthoughts_cli.sweeps.leaderboard import Entry, Leaderboard
 from openthoughts_cli.sweeps.results import HELD_OUT_RULE
 from openthoughts_cli.sweeps.words import (
+    axis_level_words,
     checkpoint_words,
     figure,
     headline,
@@ -178,9 +179,9 @@ def _cost(entry: Entry) -> Sequence[object]:
 def _effect(effect: Effect, board: Leaderboard) -> Sequence[object]:
     metric = board.metric
     return (
-        effect.axis,
-        level_words(effect.level),
-        level_words(effect.reference),
+        effect.axis.replace(" & ", " &\n"),
+        axis_level_words(effect.axis, effect.level),
+        axis_level_words(effect.axis, effect.reference),
         None if effect.difference is None else signed(metric, effect.difference),
         _between(effect.interval, lambda value: signed(metric, value, unit=False)),
         effect.matched,
@@ -234,7 +235,7 @@ def _cell(value: object) -> str:
         if isinstance(value, int)
         else value
     )
-    return _escaped(str(text)).replace("\n", "; ")
+    return _escaped(str(text).replace(" &\n", " & ")).replace("\n", "; ")
 
 
 def _escaped(text: str) -> str:
