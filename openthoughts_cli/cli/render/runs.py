@@ -44,7 +44,9 @@ def render_runs(summaries: Sequence[RunSummary]) -> RenderableType:
         )
         for summary in summaries
     ]
-    return table(("run", "status", "steps", "loss", "scores"), rows, right=("steps",))
+    made = table(("run", "status", "steps", "loss", "scores"), rows, right=("steps",))
+    made.show_edge = False  # the first line says something: `ot runs ls | head`
+    return made
 
 
 def render_run(summary: RunSummary) -> RenderableType:
