@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from openthoughts_cli.config.train import TrainConfig
@@ -52,6 +52,7 @@ class RayLauncher:
         self._resources = dict(resources)
         self._whole = whole
         self._running: set[Any] = set()
+        self._queued: set[Any] = set()
         self._stopped = False
         self._parcels: dict[str, Any] = {}
         self._switch = self._cluster.beside_this_process(_Switch)
@@ -97,6 +98,7 @@ class RayLauncher:
         try:
             stream = self._task.options(**self._options(config)).remote(parcel, self._switch)
             self._running.add(stream)
+            self._queued.add(stream)
             return await self._cluster.watch.unless_gone(
                 self._listen(stream, job.run, home, listener)
             )
@@ -116,6 +118,7 @@ class RayLauncher:
             return CellOutcome("died", f"the Ray worker is gone: {first_line(error)}")
         finally:
             self._running.discard(stream)
+            self._queued.discard(stream)
 
     def _gone(self) -> CellOutcome:
         return CellOutcome(
@@ -146,6 +149,7 @@ class RayLauncher:
         scratch = ""
         subsets: dict[str, str] = {}
         async for reference in stream:
+            self._queued.discard(stream)
             message: dict[str, Any] = await reference
             if "host" in message:
                 scratch = message["scratch"]
@@ -174,11 +178,15 @@ class RayLauncher:
         self._stopped = True
         with contextlib.suppress(self._ray.exceptions.RayError):
             self._switch.stop.remote()
+        self._cancel(self._queued)  # else each would begin, only to hear that it is to stop
 
     def kill(self) -> None:
         """As the port says."""
         self._stopped = True
-        for stream in list(self._running):
+        self._cancel(self._running)
+
+    def _cancel(self, streams: Iterable[Any]) -> None:
+        for stream in list(streams):
             with contextlib.suppress(self._ray.exceptions.RayError, ValueError, TypeError):
                 self._ray.cancel(stream, force=True)
 

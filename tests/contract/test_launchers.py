@@ -220,7 +220,7 @@ def test_a_killed_worker_is_told_and_the_cell_goes_on_elsewhere(place: Place) ->
 
 
 @pytest.mark.parametrize("place", [RAY], indirect=True)
-def test_ray_runs_no_more_cells_than_it_has_room_for(
+def test_ray_runs_no_more_cells_than_it_has_room_for_and_a_stop_takes_them_from_its_queue(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
@@ -240,13 +240,15 @@ def test_ray_runs_no_more_cells_than_it_has_room_for(
                 run = RunDirectory(runs_dir() / name)
                 outcome = await launcher.run(dataclasses.replace(job, name=name, run=run), hear)
                 at_work.discard(name)
+                launcher.stop()
                 return outcome
 
             return await asyncio.gather(*(one(name) for name in ("a", "b", "c")))
 
     outcomes = asyncio.run(go())
-    assert [outcome.status for outcome in outcomes] == ["done"] * 3, outcomes
-    assert most == [1, 1, 1]
+    assert [outcome.status for outcome in outcomes] == ["done", *["interrupted"] * 2], outcomes
+    assert max(most) == 1
+    assert not RunDirectory(runs_dir() / "c").record_path.exists()
 
 
 def worker_of(launcher: Launcher) -> int:
