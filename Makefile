@@ -51,7 +51,7 @@ lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-fmt: $(STAMP) ## ruff, mending what it can
+fmt: $(STAMP) ## ruff, fixing what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
