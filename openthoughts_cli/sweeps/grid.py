@@ -15,6 +15,7 @@ from openthoughts_cli.sweeps.problems import Problems
 __all__ = ["MOST_CELLS", "expand", "recipe_names"]
 
 MOST_CELLS = 10_000
+_LONGEST_WORD = 48  # all five sources of OpenThoughts3 fit
 
 
 def expand(config: SweepConfig, problems: Problems) -> tuple[dict[str, Any], ...]:
@@ -161,12 +162,14 @@ def _short_keys(keys: list[str]) -> dict[str, str]:
 
 
 def _word(value: Any) -> str:
-    """A value as one word: `openmath:0.5+physics:0.5`, `a+b`, `1e-05`."""
+    """A value as one word: `openmath:2+physics:1` (equal shares: `openmath+physics`), `a+b`, `1e-05`."""
     if isinstance(value, dict):
-        text = "+".join(f"{key}:{_word(item)}" for key, item in value.items())
+        items = list(value.values())
+        equal = all(item == items[0] and isinstance(item, (int, float)) for item in items)
+        text = "+".join(key if equal else f"{key}:{_word(item)}" for key, item in value.items())
     elif isinstance(value, (list, tuple)):
         text = "+".join(_word(item) for item in value) or "none"
     else:
         text = as_yaml(value).strip('"')
     text = "".join("-" if c.isspace() or c == "," else c for c in text)
-    return text if len(text) <= 40 else text[:36] + "..."
+    return text if len(text) <= _LONGEST_WORD else text[: _LONGEST_WORD - 3] + "..."

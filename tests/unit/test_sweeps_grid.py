@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openthoughts_cli.config.load import load_config
+from openthoughts_cli.config.sources import SOURCES
 from openthoughts_cli.config.sweep import SweepConfig
 from openthoughts_cli.errors import ConfigError
 from openthoughts_cli.sweeps.cells import Drafted, draft_cells
@@ -122,7 +123,11 @@ def test_names_say_what_differs_in_as_few_words_as_tell_keys_apart() -> None:
     assert recipe_names((both,)) == ("train.max_tokens=5,subset.max_tokens=6",)
     assert recipe_names(({},)) == ("base",)
     mixed = {"subset.mix": {"openmath": 0.5, "physics": 0.5}, "subset.source": ["a", "b"]}
-    assert recipe_names((mixed,)) == ("mix=openmath:0.5+physics:0.5,source=a+b",)
+    assert recipe_names((mixed,)) == ("mix=openmath+physics,source=a+b",)
+    shares = {"subset.mix": {"openmath": 2, "physics": 1}}
+    assert recipe_names((shares,)) == ("mix=openmath:2+physics:1",)
+    all_five = {source.short: 1 for source in SOURCES}
+    assert recipe_names(({"subset.mix": all_five},))[0].endswith("+physics")  # not cut
 
 
 def test_names_that_were_cut_to_the_same_get_a_number() -> None:
