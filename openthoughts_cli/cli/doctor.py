@@ -1,4 +1,4 @@
-"""`ot doctor`: what works here, and the command that mends what does not."""
+"""`ot doctor`: what works here, and what fixes the rest."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def doctor(
 ) -> None:
     """Check this machine, its packages, keys and services.
 
-    With --config, whether it can do what that train config asks for. Each line is ok, warn (some commands will not work) or fail, with the command that mends it.
+    With --config, whether it can do what that train config asks for. Each line is ok, warn (some commands will not work) or fail, with what fixes it.
     Nothing is paid for and nothing is changed. Exit code 1 when something failed.
     """
     console = open_console(as_json=json, quiet=quiet, plain=plain)
