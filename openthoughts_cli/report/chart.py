@@ -87,7 +87,7 @@ def line_chart(lines: Sequence[Line], *, x_label: str, y_label: str, from_zero: 
         placed = [at(x, y) for x, y in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(f'<polyline class="curve {line.css}" points="{path}"/>')
-        if line.dots:
+        if line.dots or len(placed) == 1:  # a line of one point is not seen
             parts += [
                 f'<circle class="dot {line.css}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
                 for x, y in placed

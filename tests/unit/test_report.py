@@ -148,3 +148,9 @@ def test_a_missing_first_value_is_not_shown_as_zero(run: RunDirectory, tmp_path:
     run.metrics_path.write_text(text.replace('"eval/nll/mean": 2.0', '"eval/nll/other": 2.0'))
     html = write_run_page(run, place=tmp_path / "out.html").read_text()
     assert "no value → 1.000" in html
+
+
+def test_a_curve_of_one_point_is_seen() -> None:
+    one = line_chart([Line("a", [(1, 2.0)], "c0")], x_label="step", y_label="loss")
+    two = line_chart([Line("a", [(1, 2.0), (2, 1.0)], "c0")], x_label="step", y_label="loss")
+    assert (one.count("<circle"), two.count("<circle")) == (1, 0)
