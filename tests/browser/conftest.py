@@ -31,16 +31,14 @@ CHROMIUM = next(
 SCREENSHOTS = REPO / "build" / "screenshots"
 LAPTOP = {"width": 1366, "height": 768}
 PHONE = {"width": 390, "height": 844}
-# Two looks have both themes and both widths; `make screenshots` takes the other two besides.
-EVERY_LOOK = [
+_LOOKS = [
     pytest.param("light", LAPTOP, id="light-laptop"),
     pytest.param("dark", PHONE, id="dark-phone"),
+    pytest.param("dark", LAPTOP, id="dark-laptop"),
+    pytest.param("light", PHONE, id="light-phone"),
 ]
-if os.environ.get("OT_TEST_ALL_LOOKS"):
-    EVERY_LOOK += [
-        pytest.param("dark", LAPTOP, id="dark-laptop"),
-        pytest.param("light", PHONE, id="light-phone"),
-    ]
+# The first two have both themes and both widths; `make screenshots` takes the other two besides.
+EVERY_LOOK = _LOOKS if os.environ.get("OT_TEST_ALL_LOOKS") else _LOOKS[:2]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
