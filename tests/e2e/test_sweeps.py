@@ -121,7 +121,8 @@ def test_a_ray_cluster_that_goes_away_is_said_and_the_sweep_goes_on_without(
         os.kill(pid, signal.SIGKILL)
     _, said = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, said  # no cell is done
-    assert "the same command goes on from what came home last" in said
+    told = " ".join(said.split())  # by the sweep, or by who outlived it: Ray decides which
+    assert "cluster at this machine is gone" in told or "cluster at this machine went away" in told
     ended = run_ot("sweep", "small.yaml", "--json")
     assert ended.code == 0, ended.err
     counts = json.loads(ended.out)["plan"]["counts"]
