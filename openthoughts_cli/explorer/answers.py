@@ -143,7 +143,7 @@ def _headline(here: Sheet, there: Sheet | None) -> None:
                 more += f", other side {100 * there.metrics[name]:.1f}%"
             shown.append((name, f"{100 * here.metrics[name]:.1f}%", more))
     shown += [
-        ("problems", f"{len(here.problems):,}", ""),
+        ("problem" if len(here.problems) == 1 else "problems", f"{len(here.problems):,}", ""),
         ("answers", f"{answers:,}", f"{cut:,} cut at the limit"),
     ]
     figures.show(*shown)

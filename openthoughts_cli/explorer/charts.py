@@ -154,6 +154,7 @@ def lines(
     low: str | None = None,
     high: str | None = None,
     log_x: bool = False,
+    whole_x: bool = False,
     height: int = _HEIGHT,
 ) -> Any:
     """Curves with points, one a colour, and a band from `low` to `high` where these are given.
@@ -165,11 +166,12 @@ def lines(
         colour: the key that names the curve.
         low, high: keys of an interval's ends.
         log_x: a logarithmic x axis.
+        whole_x: the places are whole numbers.
         height: of the drawing, in pixels.
     """
     scale = alt.Scale(type="log") if log_x else alt.Scale(zero=False, nice=False)
     base = alt.Chart(alt.Data(values=[dict(point) for point in points])).encode(
-        x=alt.X(f"{x}:Q", title=x_title, scale=scale, axis=_axis())
+        x=alt.X(f"{x}:Q", title=x_title, scale=scale, axis=_axis(whole=whole_x))
     )
     if colour is not None:
         base = base.encode(color=_coloured(colour, points))

@@ -161,6 +161,7 @@ def _one_curve(runs: Sequence[RunDirectory], name: str, axis: Axis) -> None:
         colour="run",
         low="low" if banded else None,
         high="high" if banded else None,
+        whole_x=axis == "step",
     )
     charts.show(chart, points, name=f"curve-{name.replace('/', '-')}")
 
