@@ -97,7 +97,10 @@ def _run_command(args: list[str]) -> int:
         return _bug(error, args)
     if code == INTERRUPTED:
         # Typer turns KeyboardInterrupt into this code without a word.
-        current_console().error("interrupted")
+        current_console().error(
+            "interrupted",
+            "what was finished is kept; the same command goes on, and a run: ot train --resume RUN",
+        )
     return code if isinstance(code, int) else 0
 
 

@@ -38,7 +38,7 @@ _OUTSIDE = """\
 |---|---|---|
 | `<command> has no command <word>`, `<command> has no option <option>` | 2 | did you mean, and the help to see |
 | the parser's own sentence about a value or a missing argument | 2 | the help to see |
-| `interrupted` | 130 | what was finished is kept; run the same command again |
+| `interrupted` | 130 | what was finished is kept; the same command goes on, and a run: `ot train --resume RUN` |
 | `<file>: <what the system says>` (disk, rights) | 1 | make room, or choose another place |
 | `unexpected <type>: <message>` | 1 | a bug in ot: the crash file whose path is printed holds the details |
 

@@ -160,7 +160,7 @@ def test_markup_in_a_message_is_printed_as_it_is(ends_with: EndsWith) -> None:
 def test_ctrl_c_is_one_line_and_130(ends_with: EndsWith) -> None:
     done = ends_with(KeyboardInterrupt())
     assert (done.code, done.out) == (130, "")
-    assert done.err == "error: interrupted\n"
+    assert done.err.startswith("error: interrupted\nhint: what was finished is kept;")
 
 
 def test_a_command_may_choose_its_code(ends_with: EndsWith) -> None:

@@ -150,6 +150,8 @@ def test_one_row_and_its_mask(ot: Ot, base: list[Any]) -> None:
     assert row.out.lstrip().startswith("row 3:") and "Tokens a row" not in row.out
     mask = ot("inspect", "it", "--row", 3, "--mask")
     assert "carry loss" in mask.out and "<|im_start|>assistant" in mask.out
+    without, loss = mask.out.split("[no loss]")[1].split("[loss]")  # also where there is no colour
+    assert "<|im_start|>assistant" in without and "<|im_end|>" in loss
 
 
 def test_a_long_trace_is_folded_in_the_middle() -> None:

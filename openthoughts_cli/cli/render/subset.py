@@ -293,11 +293,13 @@ def _wrapped(text: str) -> list[str]:
 
 
 def mask_view(masked: MaskedRow) -> RenderableType:
-    """A row's text as it is trained on: dim without loss, green with it."""
+    """A row's text as it is trained on: dim without loss, green with it, and said in words."""
     title = f"row {masked.index} for {masked.model}"
     body = Text()
     for text, loss in masked.pieces:
-        body.append(visible(text), style="green" if loss else "dim")
+        style = "green" if loss else "dim"
+        body.append("[loss]\n" if loss else "[no loss]\n", style=f"bold {style}")
+        body.append(visible(text).removesuffix("\n") + "\n", style=style)
     note = Text()
     note.append(f"{masked.prompt_tokens:,} tokens carry no loss", style="dim")
     note.append(", ")
