@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -115,12 +116,13 @@ def test_mistakes_are_shown_well(app: App, look: Opens, query: str, said: str) -
 
 
 def test_a_gated_data_set_opens_with_a_token_that_is_kept_nowhere(
-    start_app: StartApp, app: App, look: Opens
+    start_app: StartApp, app: App, look: Opens, tmp_path: Path
 ) -> None:
     with dataset_hub({"you/gated": app.places.dataset}) as hub:
         hub.gated = {"you/gated"}
         options = ("--dataset", "you/gated", "--tokenizer", str(app.places.model))
-        gated = start_app(*options, places=app.places, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
+        at = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path)}
+        gated = start_app(*options, places=app.places, **at)
         seen = look()
         seen.open(f"{gated.url}/data_set")
         assert "is gated" in seen.text
@@ -130,6 +132,7 @@ def test_a_gated_data_set_opens_with_a_token_that_is_kept_nowhere(
         seen.page.wait_for_selector("text=/has no index yet|Malformed rows/")
         assert TOKEN not in seen.page.url and TOKEN not in seen.page.content()
         gated.stop()
-        kept = [path for path in app.places.root.rglob("*") if path.is_file()]
+        roots = (app.places.root, tmp_path)
+        kept = [path for root in roots for path in root.rglob("*") if path.is_file()]
         assert not [path for path in kept if TOKEN.encode() in path.read_bytes()]
         assert TOKEN not in gated.log.read_text()
