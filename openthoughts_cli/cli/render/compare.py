@@ -13,6 +13,7 @@ from openthoughts_cli.cli.render.tables import table
 from openthoughts_cli.evals.compare import Comparison
 from openthoughts_cli.evals.paired import PairedResult
 from openthoughts_cli.evals.versus import Difference, EvalPair, Versus
+from openthoughts_cli.sweeps.words import p_words
 
 __all__ = ["render_versus"]
 
@@ -52,7 +53,7 @@ def _scores(pairs: Sequence[EvalPair]) -> RenderableType:
             _figure(metric, pair.comparison.b.get(metric)),
             _signed(metric, result.difference),
             _interval(metric, result),
-            f"{result.p_value:.3f}",
+            p_words(result.p_value),
             f"{result.problems:,}",
         )
         for pair in pairs
