@@ -156,7 +156,9 @@ def test_a_functional_test_needs_a_name_that_is_one(metadata: str) -> None:
 def test_functional_tests_must_be_json_values(given: str, expected: str) -> None:
     tests = json.dumps([{"input": given, "output": expected, "testtype": "functional"}])
 
-    with pytest.raises(SchemaError, match="test 1: a functional test holds one JSON value on each line"):
+    with pytest.raises(
+        SchemaError, match="test 1: a functional test holds one JSON value on each line"
+    ):
         read_lcb_row(
             _row(public_test_cases=tests, private_test_cases="", metadata='{"func_name": "solve"}'),
             "row",
