@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 
 from tests.doubles.chat_models import chatml_folder, llama3_folder
 from tests.doubles.hub_server import Hub, hub_of
+from tests.doubles.unreachable import unreachable
 
 pytestmark = pytest.mark.slow
 
@@ -89,12 +89,12 @@ def test_only_tokenizer_files_are_fetched(hub: Hub, tmp_path: Path) -> None:
     assert not [request for request in hub.requests if "safetensors" in request]
 
 
-def test_an_unreachable_hub_is_said_within_seconds(tmp_path: Path) -> None:
-    began = time.monotonic()
-    answer = load("org/chat", tmp_path, "http://127.0.0.1:9")
-    assert time.monotonic() - began < 8
+def test_an_unreachable_hub_is_said_after_few_tries(tmp_path: Path) -> None:
+    with unreachable() as hub:
+        answer = load("org/chat", tmp_path, hub.url)
+    assert 1 <= hub.attempts <= 3  # the library may ask once more
     assert answer["error"] == "NetworkError"
-    assert "http://127.0.0.1:9" in answer["message"]
+    assert hub.url in answer["message"]
     assert "org/chat" in answer["message"]
     assert "--model" in answer["hint"]
     assert answer["stderr"] == ""

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +21,7 @@ from openthoughts_cli.problems.aime25 import AIME25_PLACE
 from openthoughts_cli.problems.gpqa import GPQA_PLACE
 from openthoughts_cli.problems.livecodebench import LCB_PLACE
 from openthoughts_cli.problems.load import HubPlace
+from tests.doubles.unreachable import unreachable
 
 pytestmark = pytest.mark.slow
 
@@ -176,9 +176,9 @@ def test_a_failing_hub_is_a_network_error(tmp_path: Path, hub: Hub):
     assert "503" in found["message"]
 
 
-def test_no_network_is_said_within_seconds_with_the_remedy(tmp_path: Path):
-    start = time.perf_counter()
-    found = load(tmp_path, "http://127.0.0.1:9", "aime25")
-    assert time.perf_counter() - start < 10
+def test_no_network_is_said_after_few_tries_with_the_remedy(tmp_path: Path):
+    with unreachable() as hub:
+        found = load(tmp_path, hub.url, "aime25")
+    assert 1 <= hub.attempts <= 3  # the library may ask once more
     assert found["error"] == "NetworkError"
     assert "--data aime25=path/to/problems.jsonl" in found["hint"]

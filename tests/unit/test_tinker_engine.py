@@ -27,6 +27,7 @@ from openthoughts_cli.errors import AuthError, ConflictError, EngineError, Model
 from openthoughts_cli.events import Event, Notice
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.tinker_server import TinkerServer
+from tests.doubles.unreachable import unreachable
 
 CONFIG = EngineConfig(kind="tinker")
 
@@ -82,12 +83,11 @@ def test_a_refused_key_is_an_auth_error_that_does_not_tell_it(
     assert "not-the-right-key" not in caught.value.message
 
 
-def test_an_unreachable_server_is_told_within_seconds() -> None:
-    start = time.monotonic()
-    with pytest.raises(NetworkError, match=r"127\.0\.0\.1:1") as caught:
-        asyncio.run(_in(EngineConfig(base_url="http://127.0.0.1:1"), lambda e: e.models()))
+def test_an_unreachable_server_is_told_after_three_tries() -> None:
+    with unreachable() as server, pytest.raises(NetworkError, match=server.url) as caught:
+        asyncio.run(_in(EngineConfig(base_url=server.url), lambda e: e.models()))
+    assert server.attempts == 3
     assert "--engine local" in (caught.value.hint or "")
-    assert time.monotonic() - start < 8
 
 
 def test_the_config_s_address_wins_over_the_environment_s(
@@ -204,14 +204,16 @@ def test_sampling_parameters_arrive_as_the_service_takes_them(server: TinkerServ
 def test_a_checkpoint_s_time_to_live_and_expiry(server: TinkerServer) -> None:
     async def scenario(engine: TinkerEngine) -> None:
         trainer = await engine.create_trainer("tiny/bigram", LoraSpec(rank=4))
+        earliest = time.time() + 7200
         state = await trainer.save_state("kept", ttl_s=7200)
+        latest = time.time() + 7200
         path = await trainer.save_sampler("kept", ttl_s=None)
         assert state.startswith("tinker://")
         assert state.endswith("/weights/kept")
         assert path.endswith("/sampler_weights/kept")
         expires_at = server.saved[state].expires_at
         assert expires_at is not None
-        assert 7000 < expires_at - time.time() < 7300
+        assert earliest <= expires_at <= latest
         assert server.saved[path].expires_at is None
         with pytest.raises(EngineError, match="ttl_seconds"):
             await trainer.save_state("short", ttl_s=60)
