@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openthoughts_cli.evals.choice_answer import find_choice, grade_choice
+from tests.growth import NEARLY_LINEAR, growth
 
 
 @pytest.mark.parametrize(
@@ -101,10 +100,11 @@ def test_any_text_is_graded_without_an_error(text: str):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["\\boxed{" * 200_000, "answer is A " * 100_000, "answer: the " + "the " * 300_000],
+    ("opening", "repeated"),
+    [("", "\\boxed{"), ("", "answer is A "), ("answer: the ", "the ")],
 )
-def test_hostile_text_is_graded_quickly(text: str):
-    start = time.perf_counter()
-    assert grade_choice(text, "C").correct is False
-    assert time.perf_counter() - start < 2
+def test_hostile_text_costs_as_much_as_it_is_long(opening: str, repeated: str):
+    def grade(size: int) -> None:
+        assert grade_choice(opening + repeated * size, "C").correct is False
+
+    assert growth(grade, 25_000) < NEARLY_LINEAR

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openthoughts_cli.evals.integer_answer import find_integer, grade_integer
+from tests.growth import NEARLY_LINEAR, growth
 
 AIME = range(1000)
 
@@ -160,19 +159,29 @@ def test_text_made_of_the_marks_is_graded_without_an_error(text: str):
 
 
 @pytest.mark.parametrize(
+    ("opening", "repeated", "size"),
+    [
+        ("", "\\boxed{", 25_000),
+        ("", "<think>", 25_000),
+        ("", "answer is ", 25_000),
+        ("answer: ", "a", 250_000),
+        ("", " ", 250_000),
+    ],
+)
+def test_hostile_text_costs_as_much_as_it_is_long(opening: str, repeated: str, size: int):
+    def grade(size: int) -> None:
+        assert grade_integer(opening + repeated * size, 25).correct is False
+
+    assert growth(grade, size) < NEARLY_LINEAR
+
+
+@pytest.mark.parametrize(
     "text",
     [
-        "\\boxed{" * 200_000,
-        "<think>" * 200_000,
-        "answer is " * 200_000,
-        "answer: " + "a" * 2_000_000,
         "\\boxed{25" + "a" * 190 + "!}",
         "\\boxed{" + "\\text{" * 30 + "}" * 31,
         "\\boxed{" + "1,000" * 39 + "}",
-        " " * 2_000_000,
     ],
 )
-def test_hostile_text_is_graded_quickly(text: str):
-    start = time.perf_counter()
-    assert grade_integer(text, 25).correct is False
-    assert time.perf_counter() - start < 2
+def test_text_that_could_be_split_in_very_many_ways_is_graded_at_all(text: str):
+    assert grade_integer(text, 25).correct is False  # trying all of them would never end

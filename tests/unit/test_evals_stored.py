@@ -15,6 +15,7 @@ from openthoughts_cli.evals.aime25 import Aime25
 from openthoughts_cli.evals.benchmark import Benchmark, Grade, benchmark
 from openthoughts_cli.evals.stored import GradeSummary, grade_file, grade_stored
 from openthoughts_cli.problems.problem import Problem
+from tests.growth import NEARLY_LINEAR, growth
 
 PROBLEM = {"problem": "What is 20 + 5?", "answer": "025"}
 
@@ -121,12 +122,18 @@ def test_slow_graders_keep_the_order_and_their_failures_are_null(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_ten_thousand_answers_take_about_a_second_of_the_processor(tmp_path: Path):
+def test_eight_times_the_answers_cost_about_eight_times_as_much(tmp_path: Path):
     completion = "<think>" + "so 1 + 2 = 3, hence " * 400 + "</think>\\boxed{25}"
-    path = write(tmp_path, *[answer(completion)] * 10_000)
-    start = time.process_time()
-    assert sum(r["correct"] for r in grade_stored(benchmark("aime25"), path)) == 10_000
-    assert time.process_time() - start < 4
+    paths: dict[int, Path] = {}
+    for count in (1_000, 8_000):
+        (tmp_path / str(count)).mkdir()
+        paths[count] = write(tmp_path / str(count), *[answer(completion)] * count)
+
+    def grade(count: int) -> None:
+        graded = grade_stored(benchmark("aime25"), paths[count])
+        assert sum(record["correct"] for record in graded) == count
+
+    assert growth(grade, 1_000) < NEARLY_LINEAR
 
 
 def test_answers_come_from_stdin_too(monkeypatch: pytest.MonkeyPatch) -> None:
