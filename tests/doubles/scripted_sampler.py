@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from openthoughts_cli.chat.renderer import Example, Measure
 from openthoughts_cli.engine.base import Completion, ModelInfo, SamplingParams
+from tests.doubles.clocks import Clock, LoopClock
 
 __all__ = ["STOP", "Asked", "CharRenderer", "ScriptedSampler"]
 
@@ -82,6 +83,7 @@ class ScriptedSampler:
     in_flight: int = 0
     most_in_flight: int = 0
     logprob: float = -0.5
+    clock: Clock = field(default_factory=LoopClock)
 
     @property
     def model(self) -> ModelInfo:
@@ -100,14 +102,14 @@ class ScriptedSampler:
 
     def logprobs(self, tokens: Sequence[int]) -> Awaitable[tuple[float | None, ...]]:
         async def answer() -> tuple[float | None, ...]:
-            await asyncio.sleep(self.latency_s)
+            await self.clock.sleep(self.latency_s)
             return (None, *[self.logprob] * (len(tokens) - 1))
 
         return asyncio.ensure_future(answer())
 
     async def _answer(self, asked: Asked) -> tuple[Completion, ...]:
         try:
-            await asyncio.sleep(self.latency_s)
+            await self.clock.sleep(self.latency_s)
             texts: list[str] = []
             for index in range(asked.params.n):
                 text = self.script(asked.prompt, index, asked.params)
