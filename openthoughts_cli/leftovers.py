@@ -15,9 +15,11 @@ import shutil
 import socket
 from pathlib import Path
 
-__all__ = ["aside_name", "old_name", "sweep", "sweep_once", "sweep_scratch"]
+__all__ = ["aside_name", "old_name", "settle", "sweep", "sweep_once", "sweep_scratch"]
 
 _PARTIAL, _OLD = ".partial-", ".old-"
+_FIRST_SPACE = "pid:[4026531836]"
+"""The space of process numbers that a machine starts with (the kernel's PROC_PID_INIT_INO)."""
 _MOST_BYTES = 150
 """Of the name that is kept in a temporary one: the system allows 255 in all."""
 
@@ -43,9 +45,22 @@ def sweep(directory: Path) -> None:
         for kind in (_PARTIAL, _OLD):
             name, found, rest = left.name.rpartition(kind)
             if found and left.name.startswith(".") and _is_of_the_dead(rest):
-                if kind == _OLD:
-                    _put_back(left / "it", directory / name[1:])
-                _remove(left)
+                if kind == _PARTIAL:
+                    _remove(left)
+                else:
+                    settle(left, directory / name[1:])
+
+
+def settle(old: Path, place: Path) -> None:
+    """Put what `old` holds back where nothing has taken its place, and remove `old`; where it cannot
+    be put back it stays, since it is the only copy."""
+    kept = old / "it"
+    with contextlib.suppress(OSError):
+        if kept.exists() and not place.exists():
+            kept.replace(place)
+    with contextlib.suppress(OSError):
+        if place.exists() or not kept.exists():
+            _remove(old)
 
 
 def sweep_once(directory: Path) -> None:
@@ -79,13 +94,20 @@ def _mark() -> str:
 
 @functools.cache
 def _here() -> str:
-    host = "".join(letter for letter in socket.gethostname() if letter.isalnum())[:16]
-    space = ""
+    name = socket.gethostname()
+    host = "".join(letter for letter in name if letter.isalnum())[:16]
+    space = machine = boot = ""
     with contextlib.suppress(OSError):
         space = str(Path("/proc/self/ns/pid").readlink())
     with contextlib.suppress(OSError, ValueError):
-        space += Path("/etc/machine-id").read_text(encoding="ascii")
-    return host + hashlib.sha256(space.encode()).hexdigest()[:6]
+        machine = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    if space != _FIRST_SPACE or not machine:
+        # A container: its image may have named the machine, and its space is numbered by the kernel
+        # that runs now, so that containers of two machines look alike without it.
+        with contextlib.suppress(OSError, ValueError):
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    # All of the host's name: hosts of a cluster differ in its end.
+    return host + hashlib.sha256(f"{name}\0{space}{machine}{boot}".encode()).hexdigest()[:6]
 
 
 def _is_of_the_dead(rest: str) -> bool:
@@ -102,12 +124,6 @@ def _is_alive(pid: int) -> bool:
     except (OSError, OverflowError):
         return True  # another user's; or no number of a process
     return True
-
-
-def _put_back(kept: Path, place: Path) -> None:
-    if kept.exists() and not place.exists():
-        with contextlib.suppress(OSError):
-            kept.replace(place)
 
 
 def _remove(left: Path) -> None:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from openthoughts_cli.errors import DataError, StorageError
-from openthoughts_cli.leftovers import aside_name, old_name, sweep, sweep_once
+from openthoughts_cli.leftovers import aside_name, old_name, settle, sweep, sweep_once
 
 __all__ = [
     "append_line",
@@ -304,14 +304,11 @@ def _swap_in(aside: Path, place: Path, *, replace: bool) -> None:
             shutil.rmtree(aside, ignore_errors=True)
             return
         old = Path(tempfile.mkdtemp(dir=place.parent, prefix=old_name(place.name)))
-        place.replace(old / "it")
         try:
+            place.replace(old / "it")
             aside.replace(place)
-        except OSError:
-            (old / "it").replace(place)
-            raise
-        finally:
-            shutil.rmtree(old, ignore_errors=True)
+        finally:  # a Ctrl-C between the two loses nothing either
+            settle(old, place)
     else:
         aside.replace(place)
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openthoughts_cli import leftovers, store
 from openthoughts_cli.errors import DataError, StorageError
 from openthoughts_cli.leftovers import sweep, sweep_scratch
 from openthoughts_cli.store import (
@@ -193,6 +194,63 @@ def test_a_directory_that_was_moved_away_and_not_replaced_is_put_back(tmp_path: 
     write_whole(tmp_path / "home" / "other", "x")
     assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["it", "other"]
     assert (tmp_path / "home" / "it" / "whole").read_text() == "old"
+
+
+def test_an_interrupt_between_the_two_steps_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_directory(tmp_path / "it", "old")
+    replace = Path.replace
+
+    def interrupted(one: Path, other: Path) -> Path:
+        if ".partial-" in one.name:
+            raise KeyboardInterrupt
+        return replace(one, other)
+
+    monkeypatch.setattr(store, "_exchange", lambda *_: False)
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), directory_aside(tmp_path / "it", replace=True) as aside:
+        (aside / "file").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+    assert (tmp_path / "it" / "file").read_text() == "old"
+
+
+def test_what_cannot_be_put_back_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_by_a_kill(tmp_path / "home", "replacement")
+
+    def refused(one: Path, other: Path) -> Path:
+        raise OSError(errno.ESTALE, "stale")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refused)
+        sweep(tmp_path / "home")
+    [old] = (tmp_path / "home").iterdir()
+    assert (old / "it" / "whole").read_text() == "old"
+    sweep(tmp_path / "home")
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["it"]
+
+
+def test_machines_are_told_apart_by_their_whole_name_and_containers_by_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = {"/etc/machine-id": "", "/proc/sys/kernel/random/boot_id": "one"}
+
+    def read(path: Path, **_: object) -> str:
+        return files[str(path)]
+
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(Path, "readlink", lambda _: "pid:[4026532001]")
+    monkeypatch.setattr(leftovers, "_here", vars(leftovers)["_here"].__wrapped__)  # no cache
+
+    def mark(host: str) -> str:
+        monkeypatch.setattr("socket.gethostname", lambda: host)
+        return leftovers.aside_name("it")
+
+    first = mark("trainer-deployment-7d9f8c-abcde")
+    assert first == mark("trainer-deployment-7d9f8c-abcde")
+    assert first != mark("trainer-deployment-7d9f8c-fghij")
+    files["/proc/sys/kernel/random/boot_id"] = "two"
+    assert first != mark("trainer-deployment-7d9f8c-abcde")
 
 
 def test_a_long_name_leaves_room_for_what_is_put_behind_it(tmp_path: Path) -> None:
