@@ -38,18 +38,18 @@ def claim_runs(wanted: Mapping[str, RunDirectory]) -> dict[str, RunDirectory]:
     with as_storage_errors(root / _LOCK), FileLock(root / _LOCK):
         there = runs_by_identity(set(wanted))
         before = _claims()
-        names: dict[str, str] = {}
-        for identity, run in wanted.items():
-            if found := there.get(identity):
-                names[identity] = (best_run(found, None)[0] or run).run_id
-            else:
-                names[identity] = before.get(identity, run.run_id)
-        # A claim has served its time once the run's own record says whose it is.
+        # A claim has served its time once there is a record in its run, though it be damaged.
         kept = {
             i: name
             for i, name in before.items()
             if not RunDirectory(root / name).record_path.exists()
         }
+        names: dict[str, str] = {}
+        for identity, run in wanted.items():
+            if found := there.get(identity):
+                names[identity] = (best_run(found, None)[0] or run).run_id
+            else:
+                names[identity] = kept.get(identity, run.run_id)
         after = {**kept, **{i: name for i, name in names.items() if i not in there}}
         if after != before:
             write_whole(root / _CLAIMS, json.dumps(after, indent=2) + "\n")

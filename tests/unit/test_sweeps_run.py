@@ -167,7 +167,11 @@ def test_a_claim_that_is_damaged_or_names_another_place_is_nobodys() -> None:
         runs_dir().mkdir(parents=True, exist_ok=True)
         (runs_dir() / ".cells.json").write_text(claims)
         assert claim_runs(mine) == mine
-    assert claim_runs({"i" * 32: RunDirectory(runs_dir() / "yours")}) == mine
+    yours = {"i" * 32: RunDirectory(runs_dir() / "yours")}
+    assert claim_runs(yours) == mine
+    mine["i" * 32].path.mkdir()
+    mine["i" * 32].record_path.write_text("damaged")  # begun, and lost: nobody can go on with it
+    assert claim_runs(yours) == yours
 
 
 def test_the_plan_of_a_grid_for_the_service_needs_no_key(
