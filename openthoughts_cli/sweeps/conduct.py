@@ -105,10 +105,12 @@ class Conductor:
             if _in_use(cell.run) is not None:
                 return False
             outcome = await self._attempt(cell)
-            if outcome.held and not self._closing:
+            if outcome.held:
                 # Taken between our look and the worker's start: a child of a sweep that was killed
                 # gets there late. It is waited for, and is no failure of the cell.
-                return False
+                if not self._closing:
+                    return False
+                outcome = CellOutcome("interrupted")
             again = outcome.status == "died" and attempt < MOST_TRIES and not self._closing
             if outcome.status == "died" and not again:
                 outcome = _after_death(outcome, attempt, self._closing)

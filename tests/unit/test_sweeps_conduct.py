@@ -89,6 +89,22 @@ def test_a_run_that_a_late_process_took_is_waited_for_and_not_failed(tmp_path: P
     assert "cell_failed" not in words
 
 
+def test_a_stop_at_a_held_run_is_no_failure_of_the_cell(tmp_path: Path) -> None:
+    stop = StopRequest()
+
+    async def attempt(job: CellJob) -> CellOutcome:
+        stop.request()
+        while "stop" not in launcher.asked:
+            await asyncio.sleep(0.01)
+        return CellOutcome.of_error(InUseError("the run is in use by pid 7"))
+
+    launcher = ScriptedLauncher(attempt)
+    work = conductor(tmp_path, launcher, stop=stop)
+    outcomes = asyncio.run(work.run(cells(tmp_path, "a")))
+    assert outcomes == {"a": CellOutcome("interrupted")}
+    assert SweepDirectory(tmp_path / "sweep").last_words()["id-a"]["event"] == "cell_interrupted"
+
+
 def test_a_cell_that_waits_for_another_process_takes_no_place(tmp_path: Path) -> None:
     taken, free = cells(tmp_path, "taken", "free")
     ended: list[str] = []
