@@ -26,6 +26,8 @@ _LEAST_DRAWS = 1_000
 # Draws times pairs that are looked at, so that a sweep of hundreds of recipes stays a second's work.
 _MOST_STATISTICS = 60_000_000
 _CHUNK_STATISTICS = 2_000_000
+# Draws times problems whose signs are drawn at once: 64 MB of them.
+_CHUNK_SIGNS = 8_000_000
 # Beyond this many pairs (91 recipes) stepping down finds hardly more, and takes many times longer.
 _MOST_STEPPED = 4_096
 
@@ -170,8 +172,13 @@ def _moved(
 ) -> FloatArray:
     """(draws, recipes), as float32: means that chance alone makes."""
     count, problems = means.shape
-    signs = generator.integers(0, 2, size=(draws, problems), dtype=np.int8) * 2.0 - 1.0
-    moved = (signs @ means.T) / problems
+    size = max(1, _CHUNK_SIGNS // problems)
+    parts: list[FloatArray] = []
+    for start in range(0, draws, size):
+        shape = (min(size, draws - start), problems)
+        signs = generator.integers(0, 2, size=shape, dtype=np.int8) * 2.0 - 1.0
+        parts.append((signs @ means.T) / problems)
+    moved: Any = np.concatenate(parts)
     if noise is not None:
         open_ = noise.degrees / generator.chisquare(noise.degrees, size=(draws, 1))
         variance = np.maximum(noise.variance * open_ - noise.by_chance, 0.0)

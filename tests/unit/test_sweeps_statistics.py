@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -235,6 +236,19 @@ def test_ranks_follow_what_is_sure() -> None:
     test = MaxTest(difference, p_value, 100)
     assert rank_ranges(test, higher_is_better=True) == [(2, 3), (2, 3), (1, 1)]
     assert rank_ranges(test, higher_is_better=False) == [(1, 2), (1, 2), (3, 3)]
+
+
+def test_many_problems_take_little_memory() -> None:
+    generator = np.random.default_rng(5)
+    recipes = draw(generator, np.asarray([0.0, 0.3]), problems=20_000)
+    tracemalloc.start()
+    try:
+        p_value = max_test(recipes, draws=1_000).p_value[0, 1]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert p_value == pytest.approx(1 / 1_001)
+    assert peak < 200e6
 
 
 def test_recipes_of_other_problems_are_refused() -> None:
