@@ -9,6 +9,7 @@ from pathlib import Path
 
 from openthoughts_cli.errors import EngineError
 from openthoughts_cli.events import CheckpointSaved, Listener, Notice
+from openthoughts_cli.leftovers import settle
 from openthoughts_cli.runs.layout import Checkpoint, RunDirectory
 from openthoughts_cli.store import append_line
 
@@ -124,7 +125,9 @@ def _is_inside(path: Path, store: Path) -> bool:
 
 
 def remove_leftovers(run: RunDirectory) -> None:
-    """Delete what a killed process was writing aside; only with the run locked."""
-    for pattern in (".*.partial-*", ".*.old-*"):
-        for path in run.store.glob(f"*/{pattern}"):
-            shutil.rmtree(path, ignore_errors=True)
+    """Delete what a killed process was writing aside, and put back what it had moved away and not
+    replaced yet; only with the run locked."""
+    for path in run.store.glob("*/.*.old-*"):
+        settle(path, path.with_name(path.name[1:].rpartition(".old-")[0]))
+    for path in run.store.glob("*/.*.partial-*"):
+        shutil.rmtree(path, ignore_errors=True)

@@ -272,9 +272,14 @@ def test_what_a_killed_process_left_aside_is_removed(tmp_path: Path) -> None:
     torn.mkdir(parents=True)
     kept = run.store / "states" / "step-2"
     kept.mkdir()
+    moved = run.store / "states" / ".step-4.old-abc"
+    (moved / "it").mkdir(parents=True)
+    (moved / "it" / "ot.json").touch()
+    (run.store / "states" / ".step-2.old-abc" / "it").mkdir(parents=True)  # replaced already
     remove_leftovers(run)
     assert not torn.exists()
-    assert kept.is_dir()
+    assert sorted(path.name for path in kept.parent.iterdir()) == ["step-2", "step-4"]
+    assert (run.store / "states" / "step-4" / "ot.json").is_file()
 
 
 def test_a_checkpoint_line_torn_by_a_crash_is_owed_work(tmp_path: Path) -> None:
