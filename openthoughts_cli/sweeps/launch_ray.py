@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from openthoughts_cli.config.train import TrainConfig
-from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.engine.meter import Meter
 from openthoughts_cli.errors import BudgetError, ConflictError
 from openthoughts_cli.events import Listener, Notice
@@ -22,7 +21,7 @@ from openthoughts_cli.runs.lock import locked
 from openthoughts_cli.runs.log import spent_usd
 from openthoughts_cli.sweeps.capacity import is_local
 from openthoughts_cli.sweeps.launch import CellJob, CellOutcome
-from openthoughts_cli.sweeps.parcel import pack, unpack
+from openthoughts_cli.sweeps.parcel import SubsetParcels, pack, unpack
 from openthoughts_cli.sweeps.ray_cluster import ClusterGone, RayCluster, first_line, import_ray
 from openthoughts_cli.sweeps.ray_worker import Parcel, work
 from openthoughts_cli.sweeps.wire import decode_event
@@ -54,7 +53,7 @@ class RayLauncher:
         self._running: set[Any] = set()
         self._queued: set[Any] = set()
         self._stopped = False
-        self._parcels: dict[str, Any] = {}
+        self._subsets = SubsetParcels()
         self._switch = self._cluster.beside_this_process(_Switch)
         self._task = self._ray.remote(max_retries=0, num_returns="streaming")(_cell_task)
 
@@ -89,7 +88,9 @@ class RayLauncher:
         home = str(job.run.path.resolve())
         parcel = Parcel(
             config=config.model_dump(mode="json"),
-            subsets={name: self._subset(name) for name in (config.subset, config.held_out) if name},
+            subsets={
+                name: self._subsets.of(name) for name in (config.subset, config.held_out) if name
+            },
             run=pack(job.run.path),
             home=home,
             environ={name: os.environ[name] for name in _KEYS if name in os.environ},
@@ -127,12 +128,6 @@ class RayLauncher:
             "start it, then the same command goes on from what came home last",
         )
 
-    def _subset(self, name: str) -> tuple[str, bytes]:
-        if name not in self._parcels:
-            subset = load_subset(name)
-            self._parcels[name] = (subset.path.resolve().name, pack(subset.path))
-        return self._parcels[name]
-
     def _options(self, config: TrainConfig) -> dict[str, Any]:
         wanted = dict(self._resources)
         options: dict[str, Any] = {
@@ -153,7 +148,7 @@ class RayLauncher:
             message: dict[str, Any] = await reference
             if "host" in message:
                 scratch = message["scratch"]
-                subsets = self._moved(scratch)
+                subsets = self._subsets.moved(scratch)
                 listener(Notice(f"on {message['host']}, process {message['pid']}"))
             moved = {f"{scratch}/runs/{run.run_id}": home, **subsets}
             files = message.get("files")
@@ -165,13 +160,6 @@ class RayLauncher:
             if "outcome" in message:
                 return CellOutcome.from_json(message["outcome"])
         return CellOutcome("died", "the Ray task ended without an outcome")
-
-    def _moved(self, scratch: str) -> dict[str, str]:
-        """Where the worker has the subsets -> where they are at home."""
-        return {
-            f"{scratch}/subsets/{folder}": str(load_subset(name).path.resolve())
-            for name, (folder, _) in self._parcels.items()
-        }
 
     def stop(self) -> None:
         """As the port says."""

@@ -12,10 +12,11 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from openthoughts_cli.data.subset import load_subset
 from openthoughts_cli.errors import DataError
 from openthoughts_cli.store import write_whole
 
-__all__ = ["Snapshots", "pack", "unpack"]
+__all__ = ["Snapshots", "SubsetParcels", "pack", "unpack"]
 
 _TEXT = (".json", ".jsonl")
 
@@ -54,6 +55,32 @@ def pack(root: Path) -> bytes:
     return _tar([(name, path.read_bytes()) for name, path in _files(root)])
 
 
+class SubsetParcels:
+    """Subsets as tars, each packed once, and where a worker keeps them: a folder of its own for each,
+    since two may bear the same name in different places."""
+
+    def __init__(self) -> None:
+        self._packed: dict[str, tuple[str, bytes]] = {}
+        self._homes: dict[str, str] = {}
+
+    def of(self, name: str) -> tuple[str, bytes]:
+        """The worker's folder for the subset that a config calls so, and its tar.
+
+        Raises:
+            NotFoundError, DataError: as `load_subset`.
+        """
+        if name not in self._packed:
+            path = load_subset(name).path.resolve()
+            folder = f"{len(self._packed)}/{path.name}"
+            self._packed[name] = (folder, pack(path))
+            self._homes[folder] = str(path)
+        return self._packed[name]
+
+    def moved(self, scratch: str) -> dict[str, str]:
+        """Where the worker has the subsets -> where they are at home."""
+        return {f"{scratch}/subsets/{folder}": home for folder, home in self._homes.items()}
+
+
 def unpack(parcel: bytes, root: Path, *, moved: Mapping[str, str]) -> None:
     """Write a parcel's files under `root`, each whole, those that name others last.
 
@@ -68,13 +95,14 @@ def unpack(parcel: bytes, root: Path, *, moved: Mapping[str, str]) -> None:
         return
     with tarfile.open(fileobj=io.BytesIO(parcel)) as tar:
         members = [member for member in tar.getmembers() if member.isfile()]
-        for member in sorted(members, key=lambda m: not _text_first(m.name)[0]):
-            place = root / member.name
+        for member in members:
             if member.name.startswith("/") or ".." in Path(member.name).parts:
                 raise DataError(
                     f"a Ray worker sent the file {member.name}, which lies outside its run",
                     hint="nothing was written; is the Ray cluster one that you trust?",
                 )
+        for member in sorted(members, key=lambda m: not _text_first(m.name)[0]):
+            place = root / member.name
             file = tar.extractfile(member)
             if file is None:
                 continue

@@ -41,7 +41,7 @@ _LOOK_S = 1.0
 class Parcel:
     """A cell as it travels.
 
-    `subsets`: what the config calls them -> name and tar of their directory. `run`: the tar of what
+    `subsets`: what the config calls them -> folder and tar (`SubsetParcels`). `run`: the tar of what
     is there of the run already. `home`: the run's path at home, which its files mention.
     """
 

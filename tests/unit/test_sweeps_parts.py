@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,7 +37,7 @@ from openthoughts_cli.sweeps.layout import (
     list_sweeps,
     load_sweep,
 )
-from openthoughts_cli.sweeps.parcel import Snapshots, pack, unpack
+from openthoughts_cli.sweeps.parcel import Snapshots, SubsetParcels, pack, unpack
 from openthoughts_cli.sweeps.states import owed_scores, state_of, status_of
 from openthoughts_cli.sweeps.wire import decode_event, encode_event
 from tests.doubles.memory_engine import MemoryEngine
@@ -213,10 +214,29 @@ def test_a_parcel_cannot_leave_its_directory(tmp_path: Path) -> None:
 
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("config.json"), io.BytesIO())
         tar.addfile(tarfile.TarInfo("../outside"), io.BytesIO())
     with pytest.raises(DataError, match="outside its run"):
         unpack(out.getvalue(), tmp_path / "run", moved={})
-    assert not (tmp_path / "outside").exists()
+    assert list(tmp_path.iterdir()) == []  # as the message says, nothing was written
+
+
+def test_subsets_of_one_name_travel_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    homes = [tmp_path / place / "small" for place in ("train", "held_out")]
+    for home in homes:
+        home.mkdir(parents=True)
+        (home / "metadata.json").write_text(json.dumps({"of": str(home)}))
+    found = {str(home): SimpleNamespace(path=home) for home in homes}
+    monkeypatch.setattr("openthoughts_cli.sweeps.parcel.load_subset", found.__getitem__)
+    parcels = SubsetParcels()
+    scratch = tmp_path / "scratch"
+    for home in (*homes, *homes):
+        folder, tar = parcels.of(str(home))
+        unpack(tar, scratch / "subsets" / folder, moved={})
+        assert parcels.moved(str(scratch))[f"{scratch}/subsets/{folder}"] == str(home)
+        assert Path(folder).name == "small"
+    there = sorted((scratch / "subsets").glob("*/small/metadata.json"))
+    assert [json.loads(file.read_text())["of"] for file in there] == [str(home) for home in homes]
 
 
 @pytest.mark.parametrize(
