@@ -61,7 +61,7 @@ def test_long_results_are_cut_and_that_is_said(browse: Browse) -> None:
         ("SELECT * FROM rows; DROP TABLE rows", "one"),
         ("SELECT CAST(source AS INT) FROM rows", "conversion"),
         ("SELECT * FROM rows a JOIN rows b ON a.domain = b.domain", "joined"),
-        ("SELECT * FROM rows a, rows b", "joined"),
+        ("SELECT * FROM rows a, rows b", "joined|multiple tables"),  # polars 1 says it itself
         ("SELECT * FROM rows CROSS JOIN rows b", "joined"),
         ("SELECT " + "1," * 9_000 + "1 FROM rows", "at most"),
     ],
