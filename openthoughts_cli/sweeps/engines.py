@@ -25,12 +25,11 @@ from openthoughts_cli.engine.base import (
     Trainer,
 )
 from openthoughts_cli.engine.wrapped import WrappedEngine
-from openthoughts_cli.errors import AuthError
-from openthoughts_cli.events import Listener, Notice
+from openthoughts_cli.events import Listener
 from openthoughts_cli.places import runs_dir
 from openthoughts_cli.training.verb import OpenEngine
 
-__all__ = ["EnginePool", "Gate", "for_a_plan"]
+__all__ = ["EnginePool", "Gate"]
 
 T = TypeVar("T")
 
@@ -165,25 +164,6 @@ class _LentEngine(WrappedEngine):
 
     async def __aexit__(self, *exc: object) -> None:
         """The pool closes it."""
-
-
-def for_a_plan(opens: OpenEngine) -> OpenEngine:
-    """Opens as `opens` does, and where the Tinker service has no credentials what stands in for it:
-    rows, tokens and prices need no key."""
-
-    def open_or_assume(config: EngineConfig, *, store: Path, listener: Listener) -> Engine:
-        try:
-            return opens(config, store=store, listener=listener)
-        except AuthError as error:
-            from openthoughts_cli.engine.tinker.unasked import UnaskedTinker
-
-            text = f"{error.message}: planned without asking which models are served"
-            listener(
-                Notice(f"{text}, or how long their context is; to start needs a key", "warning")
-            )
-            return UnaskedTinker(error)
-
-    return open_or_assume
 
 
 class EnginePool:

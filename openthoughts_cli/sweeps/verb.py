@@ -18,7 +18,7 @@ from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.lock import locked
 from openthoughts_cli.sweeps.claims import claim_runs
 from openthoughts_cli.sweeps.conduct import Conductor
-from openthoughts_cli.sweeps.engines import EnginePool, for_a_plan
+from openthoughts_cli.sweeps.engines import EnginePool
 from openthoughts_cli.sweeps.launch import CellOutcome, Launcher
 from openthoughts_cli.sweeps.launch_here import HereLauncher
 from openthoughts_cli.sweeps.launch_processes import ProcessLauncher
@@ -27,8 +27,8 @@ from openthoughts_cli.sweeps.layout import SweepDirectory
 from openthoughts_cli.sweeps.plan import SweepPlan
 from openthoughts_cli.sweeps.planner import Planner
 from openthoughts_cli.sweeps.shared import SharedSurroundings
+from openthoughts_cli.training.job import OpenEngine, for_a_plan
 from openthoughts_cli.training.stop import StopRequest
-from openthoughts_cli.training.verb import OpenEngine
 from openthoughts_cli.waiting import run_to_end
 
 __all__ = ["ConfirmSweep", "SweepResult", "run_sweep"]

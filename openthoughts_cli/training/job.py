@@ -17,6 +17,7 @@ from openthoughts_cli.engine import default_model, open_engine, resolve_engine
 from openthoughts_cli.engine.base import Engine
 from openthoughts_cli.engine.meter import Meter
 from openthoughts_cli.errors import (
+    AuthError,
     ConflictError,
     InterruptedByUser,
     InUseError,
@@ -46,7 +47,7 @@ from openthoughts_cli.training.stop import StopRequest
 from openthoughts_cli.training.surroundings import Surroundings
 from openthoughts_cli.training.work import Work, owed_evaluations
 
-__all__ = ["Confirm", "Job", "Means", "OpenEngine", "TrainResult"]
+__all__ = ["Confirm", "Job", "Means", "OpenEngine", "TrainResult", "for_a_plan"]
 
 EndedAs: TypeAlias = Literal["done", "interrupted", "failed", "budget"]
 Confirm: TypeAlias = Callable[[Plan], None]
@@ -94,6 +95,25 @@ class Means:
     new_meter: Callable[[float | None, float], Meter] = lambda most, spent: Meter(
         most, spent_usd=spent
     )
+
+
+def for_a_plan(opens: OpenEngine) -> OpenEngine:
+    """Opens as `opens` does, and where the Tinker service has no credentials what stands in for it:
+    rows, tokens and prices need no key."""
+
+    def open_or_assume(config: EngineConfig, *, store: Path, listener: Listener) -> Engine:
+        try:
+            return opens(config, store=store, listener=listener)
+        except AuthError as error:
+            from openthoughts_cli.engine.tinker.unasked import UnaskedTinker
+
+            text = f"{error.message}: planned without asking which models are served"
+            listener(
+                Notice(f"{text}, or how long their context is; to start needs a key", "warning")
+            )
+            return UnaskedTinker(error)
+
+    return open_or_assume
 
 
 class Job:
@@ -217,9 +237,10 @@ class Job:
         for name in filter(None, (config.subset, config.held_out)):
             # A name that is not there is told in a second, before an engine is opened.
             self._means.surroundings.load_subset(name)
-        async with self._means.open_engine(
-            config.engine, store=store, listener=self._listener
-        ) as probe:
+        opens = self._means.open_engine
+        if self._dry_run:
+            opens = for_a_plan(opens)
+        async with opens(config.engine, store=store, listener=self._listener) as probe:
             return await plan_run(
                 config,
                 probe,

@@ -21,6 +21,7 @@ from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import build_subset, load_subset
 from openthoughts_cli.engine.base import Engine, ModelInfo
 from openthoughts_cli.errors import (
+    AuthError,
     ConfigError,
     ConflictError,
     DataError,
@@ -31,13 +32,13 @@ from openthoughts_cli.errors import (
 )
 from openthoughts_cli.events import EvalStarted, Event, Listener, Notice, StepDone
 from openthoughts_cli.places import runs_dir
-from openthoughts_cli.runs.layout import RunDirectory
+from openthoughts_cli.runs.layout import RunDirectory, list_runs
 from openthoughts_cli.runs.lock import locked
 from openthoughts_cli.runs.log import step_metrics
 from openthoughts_cli.store import append_line, read_lines
 from openthoughts_cli.training.receipt import read_receipt
 from openthoughts_cli.training.stop import StopRequest
-from openthoughts_cli.training.verb import Means, TrainResult, train_as_task
+from openthoughts_cli.training.verb import Means, TrainResult, train, train_as_task
 from tests.doubles.chat_models import chatml_folder
 from tests.doubles.memory_engine import MemoryEngine
 
@@ -142,6 +143,24 @@ def test_a_disk_that_is_full_in_the_middle_stops_the_run_and_space_lets_it_go_on
     whole = losses(RunDirectory(small_disk / "whole"))
     assert losses(run) == whole
     assert len(before) < len(whole)
+
+
+def test_the_plan_of_a_run_on_the_service_needs_no_key(
+    model: Path, twelve_rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TINKER_API_KEY", raising=False)
+    config = TrainConfig.model_validate(
+        {"subset": str(twelve_rows), "model": str(model), "engine": "tinker", "batch_size": 2,
+         "evals": {}, "wandb": {"mode": "disabled"}}
+    )  # fmt: skip
+    told: list[Event] = []
+    plan = train(config, dry_run=True, listener=told.append).plan
+    assert plan.costs_money and plan.train_tokens > 0
+    (warning,) = [e.text for e in told if isinstance(e, Notice) and e.level == "warning"]
+    assert warning.startswith("no Tinker credentials are configured: planned without asking")
+    with pytest.raises(AuthError, match="no Tinker credentials are configured"):
+        train(config)
+    assert list_runs() == []
 
 
 def test_training_and_an_evaluation_that_fail_together_are_one_error(
