@@ -23,13 +23,13 @@ def test_the_first_signal_asks_and_the_second_insists(
 ) -> None:
     open_console()
     before = signal.getsignal(number)
+    others = set(threading.enumerate())  # of other tests, which may never end
     with stop_on_request(say="stopping soon") as stop:
         assert not stop.requested
         os.kill(os.getpid(), number)
         assert stop.requested
-        for thread in threading.enumerate():
-            if thread.daemon and thread is not threading.current_thread():
-                thread.join(timeout=60)
+        for thread in set(threading.enumerate()) - others:
+            thread.join(timeout=60)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == before
