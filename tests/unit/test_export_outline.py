@@ -83,8 +83,8 @@ def test_a_model_on_this_machine_needs_none(model: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "error", "said"),
     [
-        (b"\xff" * 300_000, "IntegrityError", "does not begin as safetensors do"),
-        (b"\x10\0\0", "IntegrityError", "does not begin as safetensors do"),
+        (b"\xff" * 300_000, "IntegrityError", "is not a safetensors file"),
+        (b"\x10\0\0", "IntegrityError", "is not a safetensors file"),
         (None, "ModelError", "has no safetensors"),
     ],
     ids=["too-long", "too-short", "none"],
