@@ -20,6 +20,7 @@ from openthoughts_cli.data.index import Index, PartState
 from openthoughts_cli.data.tokens import TokenCounter
 from openthoughts_cli.events import Listener, silent
 from openthoughts_cli.places import index_dir
+from openthoughts_cli.stamps import file_stamp
 
 __all__ = ["DataSet", "Looked", "indexed_data_sets", "look_up"]
 
@@ -80,7 +81,7 @@ class Looked:
         """Changes when a data file or a part of the index does."""
         paths = [state.part.path for state in self.states]
         paths += [state.path for state in self.states if state.path is not None]
-        return tuple(_stamp(path) for path in paths)
+        return tuple(map(file_stamp, paths))
 
     def load(self) -> Browse:
         """All rows, in memory. Only where nothing is owed.
@@ -89,13 +90,6 @@ class Looked:
             NotFoundError: a part has gone since.
         """
         return load_browse(self.index, self.states, tokenizer=self.counter.model)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    with contextlib.suppress(OSError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
-    return 0, 0
 
 
 def look_up(wanted: DataSet, *, listener: Listener = silent) -> Looked:

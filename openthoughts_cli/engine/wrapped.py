@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 
 from openthoughts_cli.engine.base import Engine, LoraSpec, ModelInfo, Sampler, Trainer
@@ -9,19 +10,19 @@ from openthoughts_cli.engine.base import Engine, LoraSpec, ModelInfo, Sampler, T
 __all__ = ["WrappedEngine"]
 
 
-class WrappedEngine:
+class WrappedEngine(ABC):
     """An `Engine` that says `wrap_trainer` and `wrap_sampler`; closing it closes the inner one."""
 
     def __init__(self, inner: Engine) -> None:
         self._inner = inner
 
+    @abstractmethod
     def wrap_trainer(self, trainer: Trainer) -> Trainer:
         """What stands in the place of the inner engine's trainer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wrap_sampler(self, sampler: Sampler) -> Sampler:
         """What stands in the place of the inner engine's sampler."""
-        raise NotImplementedError
 
     @property
     def kind(self) -> str:

@@ -15,8 +15,8 @@ from openthoughts_cli.errors import OtError
 from openthoughts_cli.evals.records import EvalDirectory
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
-from openthoughts_cli.runs.stamps import Stamp, file_stamp
 from openthoughts_cli.runs.thinning import evenly_spread
+from openthoughts_cli.stamps import Stamp, file_stamp
 from openthoughts_cli.store import read_lines
 
 __all__ = ["AXES", "TRAIN_LOSS", "Axis", "Point", "curve", "curve_names"]

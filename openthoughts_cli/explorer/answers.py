@@ -17,6 +17,7 @@ from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.explorer.shown_text import show_text, show_trace
 from openthoughts_cli.explorer.text import one_line, to_markdown
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
+from openthoughts_cli.stamps import Stamp, file_stamp
 
 __all__ = ["show"]
 
@@ -115,18 +116,11 @@ def _sheet(run: RunDirectory, benchmark: str, step: str) -> Sheet:
     place = run.eval_dir(benchmark, int(step))
     files = EvalDirectory(place)
     # The scores come after the last answer: without theirs the sheet would stay one without scores.
-    return _read(str(place), tuple(map(_changed, (files.samples_path, files.scores_path))))
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+    return _read(str(place), tuple(map(file_stamp, (files.samples_path, files.scores_path))))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the answers …")
-def _read(place: str, stamp: tuple[int, ...]) -> Sheet:
+def _read(place: str, stamp: tuple[Stamp, ...]) -> Sheet:
     del stamp  # an evaluation that went on is read again
     return read_sheet(Path(place))
 

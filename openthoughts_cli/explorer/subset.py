@@ -19,6 +19,7 @@ from openthoughts_cli.explorer.loss_mask import show_mask
 from openthoughts_cli.explorer.settings import Settings
 from openthoughts_cli.explorer.shown_text import show_text, show_trace
 from openthoughts_cli.explorer.text import one_line, to_markdown
+from openthoughts_cli.stamps import Stamp, file_stamp
 
 __all__ = ["show"]
 
@@ -72,13 +73,12 @@ def _view_of_url() -> str:
     return state.read("view", _VIEWS[0], among=_VIEWS)
 
 
-def _stamp(settings: Settings, name: str) -> int:
-    place = settings.place_of("subset", name) / "metadata.json"
-    return place.stat().st_mtime_ns if place.exists() else 0
+def _stamp(settings: Settings, name: str) -> Stamp:
+    return file_stamp(settings.place_of("subset", name) / "metadata.json")
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the subset …")
-def _open(place: str, stamp: int) -> SubsetView:
+def _open(place: str, stamp: Stamp) -> SubsetView:
     del stamp  # a subset that was cut again is read again
     return SubsetView(load_subset(place))
 

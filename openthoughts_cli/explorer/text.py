@@ -24,8 +24,8 @@ _LANGUAGE = re.compile(r"[A-Za-z][\w+#.-]{0,20}")
 _SPECIAL = re.compile(r"[<>\[\]&$\\`|]|!(?=\[)|:(?=\w|\[)|(?<=\w)@(?=\w)")
 _ADDRESS = re.compile(r"\b(?:https?|ftp|mailto|www)(?=[:.])", re.IGNORECASE)
 _JOINER = "\u2060"
-"""Nothing to see, but a bare address with it is no link: nobody clicks into a page that a row "
-"names."""
+"""Nothing to see, but a bare address with it is no link: nobody clicks into a page that a row
+names."""
 _TABLE_LINE = re.compile(r"^\s*\|.*\|\s*$")
 _HEADING = re.compile(
     r"^(?P<before>[ \t]{0,3}(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)*+)(?P<marks>#{1,6})(?:[ \t]++|$)"

@@ -9,8 +9,8 @@ from pathlib import Path
 from openthoughts_cli.runs.follow import is_held
 from openthoughts_cli.runs.layout import RunDirectory, list_runs
 from openthoughts_cli.runs.log import spent_usd
-from openthoughts_cli.runs.stamps import Stamp, file_stamp
 from openthoughts_cli.runs.summary import RunSummary, summarise
+from openthoughts_cli.stamps import Stamp, file_stamp
 
 __all__ = ["RunRow", "RunTable"]
 

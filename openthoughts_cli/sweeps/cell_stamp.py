@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openthoughts_cli.evals.records import EvalDirectory
-from openthoughts_cli.runs.stamps import file_stamp
+from openthoughts_cli.stamps import file_stamp
 from openthoughts_cli.sweeps.layout import SweepCell
 
 __all__ = ["cell_stamp"]

@@ -19,6 +19,7 @@ ORDER = (
         "events",
         "store",
         "leftovers",
+        "stamps",
         "places",
         "digests",
         "redaction",
