@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _PRIVATE_FILE, _PRIVATE_DIRECTORY = 0o600, 0o700
+_RESTORE = "restore the file, or remove what it belongs to and make it again"
+_RIGHTS = "check the rights of that path"
 
 
 def _storage_error(error: OSError, path: Path) -> StorageError:
@@ -130,7 +132,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         return []
     except OSError as error:
         raise StorageError(
-            f"cannot read {path}: {error.strerror or error}", hint="check the rights of that path"
+            f"cannot read {path}: {error.strerror or error}", hint=_RIGHTS
         ) from error
     records: list[dict[str, Any]] = []
     for raw in data.splitlines():
@@ -177,18 +179,12 @@ def read_object(path: Path) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise StorageError(
-            f"cannot read {path}: {error.strerror or error}", hint="check the rights of that path"
+            f"cannot read {path}: {error.strerror or error}", hint=_RIGHTS
         ) from error
     except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path} is damaged: it is not JSON: {error}",
-            hint="restore the file, or remove what it belongs to and make it again",
-        ) from error
+        raise DataError(f"{path} is damaged: it is not JSON: {error}", hint=_RESTORE) from error
     if not isinstance(value, dict):
-        raise DataError(
-            f"{path} is damaged: it holds no JSON object",
-            hint="restore the file, or remove what it belongs to and make it again",
-        )
+        raise DataError(f"{path} is damaged: it holds no JSON object", hint=_RESTORE)
     return value
 
 

@@ -27,7 +27,7 @@ from openthoughts_cli.engine.base import (
 from openthoughts_cli.engine.wrapped import WrappedEngine
 from openthoughts_cli.events import Listener
 from openthoughts_cli.places import runs_dir
-from openthoughts_cli.training.verb import OpenEngine
+from openthoughts_cli.training.job import OpenEngine
 
 __all__ = ["EnginePool", "Gate"]
 

@@ -29,6 +29,7 @@ __all__ = [
     "SweepDirectory",
     "best_run",
     "find_sweep",
+    "held_out_sets",
     "list_sweeps",
     "load_sweep",
     "runs_by_identity",
@@ -220,17 +221,23 @@ class Sweep:
 
         It can where all read the same held-out rows: their digests stand in the runs' records.
         """
-        digests: set[str] = set()
-        for cell in self.cells:
-            if cell.state == "done" and cell.run is not None:
-                split = cell.run.read_record().get("split") or {}
-                digests.add(str(split.get("held_out_digest")))
-        if len(digests) < 2:
+        sets = held_out_sets(
+            cell.run.read_record()
+            for cell in self.cells
+            if cell.state == "done" and cell.run is not None
+        )
+        if sets < 2:
             return None
         return (
-            f"held-out NLL is not compared: the cells have {len(digests)} different sets of "
+            f"held-out NLL is not compared: the cells have {sets} different sets of "
             "held-out rows; name one for all with `held_out:` in the grid"
         )
+
+
+def held_out_sets(records: Iterable[Mapping[str, Any]]) -> int:
+    """How many different sets of held-out rows the runs with these records have."""
+    splits = (record.get("split") or {} for record in records)
+    return len({str(split.get("held_out_digest")) for split in splits})
 
 
 def load_sweep(name_or_path: str, *, root: Path | None = None) -> Sweep:

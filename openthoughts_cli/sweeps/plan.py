@@ -12,7 +12,7 @@ from openthoughts_cli.config.train import TrainConfig
 from openthoughts_cli.data.subset import Subset
 from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.sweeps.cells import Cell
-from openthoughts_cli.sweeps.layout import CellEntry
+from openthoughts_cli.sweeps.layout import CellEntry, held_out_sets
 from openthoughts_cli.sweeps.states import CellState
 from openthoughts_cli.training.planning import Planned
 
@@ -183,20 +183,21 @@ class SweepPlan:
 
 def uncommon_ground(cells: Sequence[PlannedCell]) -> str | None:
     """Why the cells' held-out NLL cannot be compared: they would read different rows."""
-    digests: set[str] = set()
-    for cell in cells:
-        if NLL not in cell.config.evals:
-            continue
-        if cell.planned is not None:
-            split = cell.planned.prepared.record()["split"]
-        elif cell.run.record_path.is_file():
-            split = cell.run.read_record().get("split") or {}
-        else:
-            continue
-        digests.add(str(split.get("held_out_digest")))
-    if len(digests) < 2:
+    sets = held_out_sets(
+        record
+        for cell in cells
+        if NLL in cell.config.evals and (record := _record(cell)) is not None
+    )
+    if sets < 2:
         return None
     return (
-        f"the cells hold out {len(digests)} different sets of rows, so their held-out NLL is not "
+        f"the cells hold out {sets} different sets of rows, so their held-out NLL is not "
         "compared; name one set for all with `held_out:` in the grid"
     )
+
+
+def _record(cell: PlannedCell) -> Mapping[str, Any] | None:
+    """What the cell's run records, or would; None where neither is known."""
+    if cell.planned is not None:
+        return cell.planned.prepared.record()
+    return cell.run.read_record() if cell.run.record_path.is_file() else None
