@@ -36,7 +36,6 @@ def claim_runs(wanted: Mapping[str, RunDirectory]) -> dict[str, RunDirectory]:
     root = runs_dir()
     make_directory(root)
     with as_storage_errors(root / _LOCK), FileLock(root / _LOCK):
-        there = runs_by_identity(set(wanted))
         before = _claims()
         # A claim has served its time once there is a record in its run, though it be damaged.
         kept = {
@@ -44,6 +43,8 @@ def claim_runs(wanted: Mapping[str, RunDirectory]) -> dict[str, RunDirectory]:
             for i, name in before.items()
             if not RunDirectory(root / name).record_path.exists()
         }
+        # Only now: a record that comes between the two looks must be found by the second.
+        there = runs_by_identity(set(wanted))
         names: dict[str, str] = {}
         for identity, run in wanted.items():
             if found := there.get(identity):
