@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,50 +11,36 @@ import pytest
 from tests.doubles.chat_models import chatml_folder
 from tests.doubles.tinker_server import TinkerServer
 from tests.doubles.tiny_llama import save_tiny_llama
+from tests.tools.warm_ot import LOCAL, TINKER, Ended, WarmOt, read_early, run_cold
 
 CONTEXT_TOKENS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How the process ended."""
-
-    code: int
-    out: str
-    err: str
-
 
 RunOt = Callable[..., Ended]
 
 
+@pytest.fixture(scope="session")
+def warm() -> Generator[WarmOt]:
+    """Starts processes that have imported both engines; a deprecated call in one is an error."""
+    modules = dict.fromkeys((*LOCAL, *TINKER))
+    with WarmOt(tuple(modules), options=("-W", "error::FutureWarning")) as warm_ot:
+        yield warm_ot
+
+
 @pytest.fixture
-def run_ot(tmp_path: Path) -> RunOt:
+def run_ot(tmp_path: Path, warm: WarmOt) -> RunOt:
     """`run_ot("train", "--subset", "s", env={...})` in tmp_path; no terminal, no input."""
 
     def run(*args: object, env: dict[str, str] | None = None, timeout_s: float = 240) -> Ended:
-        variables = {
-            k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS", "OT_SWEEPS")
-        }
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-W",
-                "error::FutureWarning",
-                "-m",
-                "openthoughts_cli",
-                *map(str, args),
-            ],
-            cwd=tmp_path,
-            env={**variables, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        return Ended(done.returncode, done.stdout, done.stderr)
+        variables = {**own_environment(), **(env or {})}
+        start = warm.run if read_early(variables) == read_early(warm.env) else run_cold
+        return start([str(arg) for arg in args], cwd=tmp_path, env=variables, timeout_s=timeout_s)
 
     return run
+
+
+def own_environment() -> dict[str, str]:
+    """This process's environment, less the test's own places: a journey has them in its directory."""
+    return {k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS", "OT_SWEEPS")}
 
 
 @pytest.fixture(scope="session")

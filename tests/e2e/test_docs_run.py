@@ -1,7 +1,8 @@
 """Every command and code block that the documentation shows is run as it stands there.
 
-The model is a tiny random one (by OT_..._MODEL), so that a page takes seconds; all else is as a reader has
-it: the shell, the built-in rows, the shipped configs, no network.
+The model is a tiny random one (by OT_..._MODEL), and `ot` is forked from a process that has imported
+everything, so that a page takes seconds; all else is as a reader has it: the shell, the built-in rows, the
+shipped configs, no network.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.doc_blocks import REPOSITORY, blocks, pages, unmarked_commands
+from tests.tools.warm_ot import WarmOt
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
@@ -26,11 +28,18 @@ def name_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", RUN, ids=name_of)
-def test_the_blocks_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_the_blocks_of_a_page_run(
+    page: Path,
+    tiny_model: Path,
+    warm: WarmOt,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
+    ot = warm.client(tmp_path_factory.mktemp("bin"))
     environ = {k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS")}
     environ |= {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{ot.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "OT_TRAIN__MODEL": str(tiny_model),
         "OT_EVAL__MODEL": str(tiny_model),
         "OT_SUBSET__TOKENIZER": str(tiny_model),

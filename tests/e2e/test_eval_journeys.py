@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import pickle
 import signal
-import subprocess
-import sys
 import time
 import zlib
 from collections import Counter
@@ -23,8 +20,9 @@ from openthoughts_cli.engine.base import ModelInfo
 from tests.doubles.loopback_http import HttpRequest, HttpResponse
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.tinker_server import KEY, TinkerServer
-from tests.e2e.conftest import RunOt
+from tests.e2e.conftest import RunOt, own_environment
 from tests.e2e.test_recipe import cut_subset, lines
+from tests.tools.warm_ot import Started, WarmOt
 
 pytestmark = [pytest.mark.slow]
 
@@ -174,22 +172,17 @@ def holding() -> Generator[HoldingServer]:
 
 @pytest.mark.parametrize("cut", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_evaluation_asks_for_no_recorded_sample_again(
-    holding: HoldingServer, tmp_path: Path, cut: signal.Signals
+    holding: HoldingServer, warm: WarmOt, tmp_path: Path, cut: signal.Signals
 ) -> None:
     data = write_rows(tmp_path / "aime.jsonl", aime_rows(8))
     command = [
-        sys.executable, "-m", "openthoughts_cli", "eval", "-b", "aime25", "--model", QWEN,
+        "eval", "-b", "aime25", "--model", QWEN,
         "--data", f"aime25={data}", "--n", "2", "--max-tokens", "8", "--name", "it", "--yes",
     ]  # fmt: skip
-    environment = {
-        **os.environ, "TINKER_BASE_URL": holding.url, "TINKER_API_KEY": KEY, "OT_RUNS": "runs",
-    }  # fmt: skip
+    environment = {**own_environment(), "TINKER_BASE_URL": holding.url, "TINKER_API_KEY": KEY}
 
-    def start() -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def start() -> Started:
+        return warm.start(command, cwd=tmp_path, env=environment)
 
     samples = tmp_path / "runs/it/evals/aime25/step-0/samples.jsonl"
     first = start()

@@ -20,8 +20,8 @@ from openthoughts_cli.store import read_lines
 from tests.doubles.tinker_server import KEY, TinkerServer
 from tests.e2e.conftest import RunOt
 from tests.e2e.test_recipe import cut_subset
-from tests.e2e.warm_start import WarmStart
 from tests.tools.tally import SOAK, tally
+from tests.tools.warm_ot import WarmStart
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -62,8 +62,7 @@ def kill_until_done(
         again = chance.random() < 0.5 and run_of(tmp_path, name).config_path.exists()
         command = ("train", "--resume", name) if again else ("train", *settings, "--run-name", name)
         pid = warm.start(*command, *(("--yes",) if again else ()))
-        if kills < most:
-            time.sleep(chance.uniform(0.05, longest_s))
+        if kills < most and not warm.ends_within(chance.uniform(0.05, longest_s)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         code = warm.wait()
@@ -157,7 +156,7 @@ def test_killed_runs_on_a_tinker_server_have_the_losses_of_an_undisturbed_one(
     with (
         TinkerServer(lambda: MemoryEngine(served, vocab_size=151_936, cycle_s=0.04)) as server,
         starting(
-            tmp_path, "openthoughts_cli.engine.tinker",
+            tmp_path, "openthoughts_cli.engine.tinker.engine",
             TINKER_BASE_URL=server.url, TINKER_API_KEY=KEY,
         ) as warm,
     ):  # fmt: skip

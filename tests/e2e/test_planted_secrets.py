@@ -33,7 +33,7 @@ from tests.doubles.dataset_hub import DatasetHub, dataset_hub
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.tinker_server import TinkerServer
 from tests.e2e.test_eval_journeys import lcb_rows
-from tests.e2e.warm_start import WarmStart
+from tests.tools.warm_ot import WarmStart
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.timeout(600)]
 
@@ -155,7 +155,11 @@ def test_planted_keys_are_nowhere(
     tmp_path: Path, tiny_model: Path, environ: dict[str, str], hub: DatasetHub
 ) -> None:
     served = (ModelInfo(QWEN, 4096),)
-    modules = ("openthoughts_cli.engine.local.engine", "peft", "openthoughts_cli.engine.tinker")
+    modules = (
+        "openthoughts_cli.engine.local.engine",
+        "peft",
+        "openthoughts_cli.engine.tinker.engine",
+    )
     key = SECRETS["TINKER_API_KEY"]
     with TinkerServer(lambda: MemoryEngine(served, vocab_size=151_936), key=key) as server:
         environ["TINKER_BASE_URL"] = server.url

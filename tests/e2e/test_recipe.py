@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.tinker_server import KEY, TinkerServer
-from tests.e2e.conftest import RunOt
+from tests.e2e.conftest import RunOt, own_environment
+from tests.tools.warm_ot import WarmOt
 
 pytestmark = [pytest.mark.slow]
 
@@ -98,7 +98,7 @@ def test_the_saved_adapter_is_a_peft_adapter(
 
 @pytest.mark.torch
 def test_ctrl_c_saves_and_resume_goes_on_to_the_undisturbed_losses(
-    run_ot: RunOt, tiny_model: Path, tmp_path: Path
+    run_ot: RunOt, warm: WarmOt, tiny_model: Path, tmp_path: Path
 ) -> None:
     cut_subset(run_ot, tiny_model)
     settings = (
@@ -109,11 +109,8 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_undisturbed_losses(
     whole = run_ot("train", *settings, "--run-name", "whole")
     assert whole.code == 0, whole.err
 
-    cut = subprocess.Popen(
-        [sys.executable, "-m", "openthoughts_cli", "train", *map(str, settings), "--run-name", "cut"],
-        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, env={**os.environ, "OT_RUNS": "runs", "OT_SUBSETS": "subsets"},
-    )  # fmt: skip
+    command = ("train", *map(str, settings), "--run-name", "cut")
+    cut = warm.start(command, cwd=tmp_path, env=own_environment())
     metrics = tmp_path / "runs/cut/metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.is_file() and len(lines(metrics)) >= 3):

@@ -20,7 +20,8 @@ from tests.doubles.chat_models import chatml_folder
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.tinker_server import KEY, TinkerServer
 from tests.doubles.tiny_llama import save_tiny_llama
-from tests.e2e.conftest import RunOt
+from tests.e2e.conftest import RunOt, own_environment
+from tests.tools.warm_ot import WarmOt
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -40,12 +41,14 @@ max_usd: 5
 """
 
 
-def test_a_sweep_over_the_tinker_wire_survives_a_kill(run_ot: RunOt, tmp_path: Path) -> None:
+def test_a_sweep_over_the_tinker_wire_survives_a_kill(
+    run_ot: RunOt, warm: WarmOt, tmp_path: Path
+) -> None:
     (tmp_path / "rates.yaml").write_text(GRID)
     served = (ModelInfo(MODEL, 4096),)
     with TinkerServer(lambda: MemoryEngine(served, vocab_size=151_936, cycle_s=0.1)) as server:
         env = {"TINKER_BASE_URL": server.url, "TINKER_API_KEY": KEY}
-        kill_after_some_steps(tmp_path, env)
+        kill_after_some_steps(warm, tmp_path, env)
         ended = run_ot("sweep", "rates.yaml", "--json", env=env)
         assert ended.code == 0, ended.err
         record = json.loads(ended.out)
@@ -61,17 +64,10 @@ def test_a_sweep_over_the_tinker_wire_survives_a_kill(run_ot: RunOt, tmp_path: P
         assert server.violations == []
 
 
-def kill_after_some_steps(tmp_path: Path, env: dict[str, str]) -> None:
+def kill_after_some_steps(warm: WarmOt, tmp_path: Path, env: dict[str, str]) -> None:
     """Start the sweep and kill it -9 once a cell has saved a checkpoint."""
-    variables = {
-        k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS", "OT_SWEEPS")
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "openthoughts_cli", "sweep", "rates.yaml", "--quiet"],
-        cwd=tmp_path,
-        env={**variables, **env},
-        stdin=subprocess.DEVNULL,
-    )
+    command = ("sweep", "rates.yaml", "--quiet")
+    process = warm.start(command, cwd=tmp_path, env={**own_environment(), **env})
     try:
         until_s = time.monotonic() + 120
         while not any(run.checkpoints() for run in list_runs(tmp_path / "runs")):
@@ -104,12 +100,9 @@ def test_a_ray_cluster_that_goes_away_is_said_and_the_sweep_goes_on_without(
         f"lora_rank: 4, evals: {{nll: {{}}}}, wandb: {{mode: disabled}}}}\nsubset: {subset}\n"
         "axes: {train.learning_rate: [1e-3, 1e-4]}\n"
     )
-    variables = {
-        k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS", "OT_SWEEPS")
-    }
     sweep = subprocess.Popen(
         [sys.executable, "-m", "openthoughts_cli", "sweep", "small.yaml", "--on", "ray"],
-        cwd=tmp_path, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        cwd=tmp_path, env=own_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     until_s = time.monotonic() + 200

@@ -13,8 +13,8 @@ from openthoughts_cli.runs.log import eval_metrics, run_status, step_metrics
 from tests.doubles.chat_models import chatml_folder
 from tests.doubles.tinker_faults import Ending, FaultSchedule
 from tests.doubles.tinker_server import KEY
-from tests.e2e.warm_start import WarmStart
 from tests.faults.trial import check_changes, open_server
+from tests.tools.warm_ot import WarmStart
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

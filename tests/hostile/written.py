@@ -26,8 +26,8 @@ from tests.doubles.rows import many, write
 from tests.doubles.tinker_server import KEY, TinkerServer
 from tests.doubles.tiny_llama import save_tiny_llama
 from tests.doubles.tokenizer import byte_model
-from tests.e2e.warm_start import WarmStart
 from tests.tools.tally import tally
+from tests.tools.warm_ot import WarmStart
 
 __all__ = ["Finished", "Place", "check_nothing_lost", "check_said", "made_place"]
 
