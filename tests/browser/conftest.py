@@ -42,13 +42,12 @@ EVERY_LOOK = _LOOKS if os.environ.get("OT_TEST_ALL_LOOKS") else _LOOKS[:2]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder, and put all on one worker: they share a server."""
+    """Mark every test of this folder, or skip it where something is missing."""
     here = str(Path(__file__).parent)
     missing = _what_is_missing()
     for item in items:
         if str(item.path).startswith(here):
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.xdist_group("browser"))
             if missing:
                 item.add_marker(pytest.mark.skip(reason=missing))
 

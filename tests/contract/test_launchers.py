@@ -40,7 +40,7 @@ from tests.doubles.chat_models import chatml_folder
 from tests.doubles.memory_engine import MemoryEngine
 from tests.doubles.tiny_llama import save_tiny_llama
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("launchers")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SOAK = "OT_TEST_SOAK" in os.environ
 RAY = pytest.param("ray", marks=[pytest.mark.cluster, pytest.mark.torch])

@@ -29,7 +29,7 @@ SETTINGS = (
     "--subset", "small", "--batch-size", 2, "--learning-rate", "1e-2", "--epochs", 2, "--yes",
     "--set", "save_every=4", "--set", "wandb.mode=disabled",
     "--set", "evals={nll: {every: 3, at_start: true}, "
-    "arithmetic: {every: 10, limit: 3, n: 2, max_tokens: 8}}",
+    "arithmetic: {every: 5, limit: 3, n: 2, max_tokens: 8}}",
 )  # fmt: skip
 LOCAL_KILLS = 20 * SOAK
 REMOTE_KILLS = 12 * SOAK
@@ -121,7 +121,7 @@ def check_equal(tmp_path: Path, name: str, *, exact_scores: bool) -> None:
 def test_killed_local_runs_have_the_losses_of_an_undisturbed_one(
     run_ot: RunOt, tiny_model: Path, tmp_path: Path
 ) -> None:
-    cut_subset(run_ot, tiny_model)
+    cut_subset(run_ot, tiny_model, limit=14)
     settings = (*SETTINGS, "--engine", "local", "--model", tiny_model)
     chance = random.Random(4)
     kills = runs = 0
@@ -149,7 +149,7 @@ def test_killed_runs_on_a_tinker_server_have_the_losses_of_an_undisturbed_one(
     from tests.doubles.memory_engine import MemoryEngine
 
     model = "Qwen/Qwen3-4B-Instruct-2507"
-    cut_subset(run_ot, model)
+    cut_subset(run_ot, model, limit=14)
     chance = random.Random(5)
     kills = runs = 0
     served = (ModelInfo(model, 4096),)

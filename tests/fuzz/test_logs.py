@@ -16,7 +16,7 @@ from openthoughts_cli.runs.layout import RunDirectory
 from tests.fuzz.conftest import Home
 from tests.fuzz.support import SCRIPT, fuzz, only_ot_errors, run_ot, scratch, spoil
 
-pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("fuzz")]
+pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -25,7 +25,7 @@ from tests.tools.tally import SOAK, tally
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
-KILLS = 10 * SOAK
+KILLS = 6 * SOAK
 
 
 @pytest.fixture

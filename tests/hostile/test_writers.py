@@ -28,10 +28,7 @@ from openthoughts_cli.store import read_lines
 from tests.hostile.written import Place, check_nothing_lost, check_said, made_place
 from tests.tools.tally import SOAK, tally
 
-pytestmark = [
-    *(pytest.mark.slow, pytest.mark.torch, pytest.mark.timeout(900)),
-    pytest.mark.xdist_group("writers"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.timeout(900)]
 
 KILLS = 2 * SOAK
 FULL_DISKS = SOAK
