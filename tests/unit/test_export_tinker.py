@@ -203,7 +203,10 @@ def test_half_a_file_is_no_weights(
             lambda files: {"adapter_config.json": files["adapter_config.json"]},
             "holds no adapter_model",
         ),
-        (lambda files: {**files, "adapter_model.safetensors": b"\x08" + bytes(20)}, "not an adapter"),
+        (
+            lambda files: {**files, "adapter_model.safetensors": b"\x08" + bytes(20)},
+            "not an adapter",
+        ),
         (lambda files: {**files, "adapter_config.json": b"[1]"}, "holds no object"),
         (
             lambda files: {**files, "adapter_config.json": b"{" + b" " * (2 << 20)},
