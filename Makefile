@@ -15,10 +15,10 @@ SOAKED ?= tests/e2e/test_kills.py tests/hostile/test_subset_kills.py tests/hosti
   tests/e2e/test_sweep_plans.py
 
 .DEFAULT_GOAL := help
-.PHONY: coverage test-cluster test-wheel test-versions test-tinker help install quickstart test test-fast test-browser screenshots ci audit soak lint fmt type docs bench clean
+.PHONY: coverage test-cluster test-cookbook test-wheel test-versions test-tinker help install quickstart test test-fast test-browser screenshots ci audit soak lint fmt type docs bench clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python >= 3.11 is needed: make PYTHON=python3.12 ..."; exit 1; }
@@ -72,13 +72,17 @@ test-versions: ## the core on Python 3.12 and 3.13, and with the oldest versions
 test-tinker: $(STAMP) ## Tinker's tests with the lowest and, when it differs, the newest tinker
 	$(BIN)/python -m tests.tinker_versions
 
+test-cookbook: $(STAMP) ## exports from Tinker, by the real tinker_cookbook
+	$(BIN)/pip install --quiet --editable '.[cookbook]'
+	$(BIN)/python -m pytest tests/unit/test_export_tinker.py
+
 bench: $(STAMP) ## the quick benchmarks (the others: benchmarks/README.md)
 	$(BIN)/python benchmarks/cli.py
 
 docs: $(STAMP) ## make the generated pages anew
 	$(BIN)/python -m openthoughts_cli.cli.docs
 
-ci: lint type audit test-browser test ## what .ci/run does
+ci: lint type audit test-browser test-cookbook test ## what .ci/run does
 
 audit: $(STAMP) ## dependencies: conflicts, and known vulnerabilities where the registry tells them
 	.ci/audit
