@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from openthoughts_cli import errors
-from openthoughts_cli.cli.error_page import error_page, refusals, rules
+from openthoughts_cli.cli.error_page import Refusal, error_page, refusals, rules
 
 # Where the words are another's: a parser's, a server's, or those of the failure that came first.
 BORROWED = {
@@ -45,32 +45,42 @@ NO_REMEDY = {
 """By file and message: why there is none. "port": a caller's defect, which no person can cause."""
 
 
+@pytest.fixture(scope="module")
+def found() -> list[Refusal]:
+    """Every refusal; reading all sources takes seconds."""
+    return refusals()
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return error_page()
+
+
 def wordless(text: str) -> bool:
     return len(re.sub(r"<[^>]*>|\W", "", text)) < 4
 
 
-def test_every_refusal_says_something_of_its_own() -> None:
-    silent = {
-        r.place.partition("/")[2].partition(":")[0] for r in refusals() if wordless(r.message)
-    }
+def test_every_refusal_says_something_of_its_own(found: list[Refusal]) -> None:
+    silent = {r.place.partition("/")[2].partition(":")[0] for r in found if wordless(r.message)}
     assert silent <= BORROWED
 
 
-def test_every_refusal_says_what_to_do() -> None:
+def test_every_refusal_says_what_to_do(found: list[Refusal]) -> None:
     without = {
-        (r.place.partition("/")[2].partition(":")[0], r.message) for r in refusals() if not r.hint
+        (r.place.partition("/")[2].partition(":")[0], r.message) for r in found if not r.hint
     }
     assert without <= set(NO_REMEDY)
     assert set(NO_REMEDY) <= without, "no longer raised, or with a remedy now: leave it out here"
 
 
-def test_a_docstring_of_an_error_is_for_users() -> None:
-    assert "Args:" not in error_page()
+def test_a_docstring_of_an_error_is_for_users(page: str) -> None:
+    assert "Args:" not in page
 
 
-def test_the_page_has_a_section_for_every_class_that_is_raised() -> None:
-    page = error_page()
-    raised = {refusal.kind for refusal in refusals()}
+def test_the_page_has_a_section_for_every_class_that_is_raised(
+    found: list[Refusal], page: str
+) -> None:
+    raised = {refusal.kind for refusal in found}
     assert len(raised) > 15
     for name in raised:
         kind = getattr(errors, name)
@@ -78,9 +88,9 @@ def test_the_page_has_a_section_for_every_class_that_is_raised() -> None:
         assert f"Exit code {kind.exit_code}, code `{kind.code}`." in page
 
 
-def test_the_rules_of_the_configs_are_on_the_page() -> None:
+def test_the_rules_of_the_configs_are_on_the_page(page: str) -> None:
     assert any(rule.startswith("zip needs lists of one length") for rule in rules())
-    assert "zip needs lists of one length" in error_page()
+    assert "zip needs lists of one length" in page
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,10 +20,12 @@ from openthoughts_cli.data.subset_files import changed_files
 from tests.doubles.rows import record, write
 from tests.doubles.tokenizer import byte_model
 from tests.tools.tally import SOAK, tally
+from tests.tools.warm_ot import Started, WarmOt
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[2]
+Start = Callable[..., Started]
+
 KILLS = 6 * SOAK
 
 
@@ -36,19 +37,34 @@ def base(tmp_path: Path) -> list[str]:
     return ["--dataset", str(data), "--tokenizer", str(model), "--limit", "300", "--name", "it"]
 
 
-def _start(base: list[str], home: Path, *more: str, **keywords: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "openthoughts_cli", "subset", *base, "-o", str(home), *more]
-    return subprocess.Popen(
-        [*command, "--json"],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **keywords,
+@pytest.fixture(scope="module")
+def warm() -> Generator[WarmOt]:
+    modules = (
+        *("openthoughts_cli.cli.boundary", "openthoughts_cli.cli.subset"),
+        *(
+            "openthoughts_cli.config.load",
+            "openthoughts_cli.cli.render.subset",
+            "openthoughts_cli.data.subset",
+            "openthoughts_cli.data.corpus",
+        ),
     )
+    with WarmOt(modules) as started:
+        yield started
 
 
-def _await_partial(child: subprocess.Popen[str], home: Path) -> None:
+@pytest.fixture
+def start(warm: WarmOt, base: list[str], tmp_path: Path) -> Start:
+    def call(*more: str, home: Path) -> Started:
+        return warm.start([*_command(base, home), *more], cwd=tmp_path, env=os.environ)
+
+    return call
+
+
+def _command(base: list[str], home: Path) -> list[str]:
+    return ["subset", *base, "-o", str(home), "--json"]
+
+
+def _await_partial(child: Started, home: Path) -> None:
     """Until this child's own half-written directory is there (or the child has ended)."""
     while not list(home.glob(f".it.partial-*-{child.pid}-*")) and child.poll() is None:
         time.sleep(0.002)
@@ -63,13 +79,13 @@ def _whole(home: Path) -> Subset:
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_a_stop_at_any_moment_leaves_the_old_state_or_the_new(
-    base: list[str], tmp_path: Path, sent: signal.Signals
+    start: Start, tmp_path: Path, sent: signal.Signals
 ) -> None:
     home = tmp_path / "home"
     digests: list[str] = []
     began = writing = time.monotonic()
     for seed in ("1", "2"):
-        done = _start(base, home, "--seed", seed, "--force")
+        done = start("--seed", seed, "--force", home=home)
         _await_partial(done, home)
         writing = time.monotonic()
         out, err = done.communicate(timeout=120)
@@ -82,7 +98,7 @@ def test_a_stop_at_any_moment_leaves_the_old_state_or_the_new(
     now = digests[1]
     for turn in range(KILLS):
         target = turn % 2
-        child = _start(base, home, "--seed", str(target + 1), "--force", start_new_session=True)
+        child = start("--seed", str(target + 1), "--force", home=home)
         if turn % 3:  # while files are written and put in place
             _await_partial(child, home)
             moment_s = writing_s * chance.uniform(0.1, 1)
@@ -104,22 +120,22 @@ def test_a_stop_at_any_moment_leaves_the_old_state_or_the_new(
         now = found
     print(f"{KILLS} stops by {sent.name}: {dict(seen)}")
     assert seen["stopped"] >= KILLS // 3
-    last = _start(base, home, "--seed", "1", "--force")
+    last = start("--seed", "1", "--force", home=home)
     last.communicate(timeout=120)
     assert last.returncode == 0
     assert _whole(home).digest == digests[0]
     assert [path.name for path in home.iterdir()] == ["it"]  # what kills left is swept
 
 
-def test_a_kill_before_there_is_any_leaves_none(base: list[str], tmp_path: Path) -> None:
+def test_a_kill_before_there_is_any_leaves_none(start: Start, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    child = _start(base, home)
+    child = start(home=home)
     _await_partial(child, home)
-    child.kill()
+    child.send_signal(signal.SIGKILL)
     child.communicate()
     if not (home / "it").exists():  # else it was faster than the kill
         assert subset_names(home) == []
-    _start(base, home).communicate(timeout=120)
+    start(home=home).communicate(timeout=120)
     _whole(home)
 
 
@@ -139,19 +155,18 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_disk_that_fills_is_said_and_nothing_stays(base: list[str], small_disk: Path) -> None:
-    child = _start([*base, "--limit", "400"], small_disk)
+def test_a_disk_that_fills_is_said_and_nothing_stays(start: Start, small_disk: Path) -> None:
+    child = start("--limit", "400", home=small_disk)
     _, err = child.communicate(timeout=120)
     assert child.returncode == 1
     assert "no space left on the disk" in err and "free some space" in err
     assert list(small_disk.iterdir()) == []
 
 
-def test_a_disk_that_fills_keeps_the_old_subset(base: list[str], small_disk: Path) -> None:
-    small = [*base, "--limit", "20"]
-    out, _ = _start(small, small_disk).communicate(timeout=120)
+def test_a_disk_that_fills_keeps_the_old_subset(start: Start, small_disk: Path) -> None:
+    out, _ = start("--limit", "20", home=small_disk).communicate(timeout=120)
     digest = json.loads(out)["record"]["digest"]
-    child = _start([*base, "--limit", "400"], small_disk, "--force")
+    child = start("--limit", "400", "--force", home=small_disk)
     child.communicate(timeout=120)
     assert child.returncode == 1
     subset = load_subset("it", root=small_disk)
@@ -170,8 +185,11 @@ def test_a_file_that_may_not_grow_is_said_and_nothing_stays(
     base: list[str], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    child = _start(base, home, preexec_fn=_small_files, env=environ)
-    _, err = child.communicate(timeout=120)
+    child = subprocess.run(
+        [sys.executable, "-m", "openthoughts_cli", *_command(base, home)],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, cwd=tmp_path, capture_output=True,
+        text=True, timeout=120, check=False, preexec_fn=_small_files,
+    )  # fmt: skip
+    err = child.stderr
     assert child.returncode == 1 and "cannot write" in err, err
     assert list(home.iterdir()) == []

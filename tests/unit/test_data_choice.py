@@ -24,6 +24,7 @@ from openthoughts_cli.data.tabulate import tabulate
 from openthoughts_cli.data.where import Where
 from openthoughts_cli.errors import ConfigError, EmptyResultError
 from tests.doubles.rows import CODE, MATH, PHYSICS, WordCounter, many, record, write
+from tests.tools.tally import SOAK
 
 DOMAIN = {MATH: "math", PHYSICS: "science", CODE: "code"}
 ANSWERS = (
@@ -158,7 +159,7 @@ def _plainly(records: Sequence[Any], criteria: Criteria) -> list[tuple[str, str]
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60 * SOAK, deadline=None)
 @given(
     records=ROWS,
     criteria=CRITERIA,
@@ -180,7 +181,7 @@ def test_every_way_makes_the_same_choice(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * SOAK, deadline=None)
 @given(records=ROWS, criteria=CRITERIA, more=st.integers(1, 20))
 def test_a_larger_choice_contains_the_smaller_in_front(
     records: list[Any], criteria: dict[str, Any], more: int
@@ -193,7 +194,7 @@ def test_a_larger_choice_contains_the_smaller_in_front(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * SOAK, deadline=None)
 @given(
     records=ROWS,
     criteria=CRITERIA,

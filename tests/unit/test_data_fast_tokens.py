@@ -106,7 +106,7 @@ def compare(fast: FastCounter, exact: RendererCounter, rows: list[tuple[str, str
 
 
 @pytest.mark.slow
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40 * SOAK)
 @given(rows=ROWS)
 def test_any_text_is_counted_as_the_renderer_does(small: Renderer, rows: list[Any]) -> None:
     agree(small, rows)
@@ -130,7 +130,7 @@ def qwen3() -> tuple[FastCounter, RendererCounter]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60 * SOAK)
 @given(rows=ROWS)
 def test_any_text_in_qwen3s_tokens(rows: list[Any]) -> None:
     compare(*qwen3(), rows)
