@@ -33,6 +33,8 @@ SETTINGS = (
 )  # fmt: skip
 LOCAL_KILLS = 20 * SOAK
 REMOTE_KILLS = 12 * SOAK
+KILLED_WITHIN = 1.1 if SOAK > 1 else 0.8
+"""Of the time that a whole run takes. What goes on is nearer to its end, so the end is met as well."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -129,7 +131,7 @@ def test_killed_local_runs_have_the_losses_of_an_undisturbed_one(
         began = time.monotonic()
         warm.start("train", *settings, "--run-name", "whole")
         assert warm.wait() == 0, warm.said()
-        longest_s = 1.1 * (time.monotonic() - began)
+        longest_s = KILLED_WITHIN * (time.monotonic() - began)
         while kills < LOCAL_KILLS:
             name = f"cut-{runs}"
             kills += kill_until_done(
@@ -163,7 +165,7 @@ def test_killed_runs_on_a_tinker_server_have_the_losses_of_an_undisturbed_one(
         began = time.monotonic()
         warm.start("train", *SETTINGS, "--run-name", "whole")
         assert warm.wait() == 0, warm.said()
-        longest_s = 1.1 * (time.monotonic() - began)
+        longest_s = KILLED_WITHIN * (time.monotonic() - began)
         while kills < REMOTE_KILLS:
             name = f"cut-{runs}"
             kills += kill_until_done(
