@@ -33,7 +33,7 @@ quickstart: $(STAMP) ## from nothing to a trained, scored model and a page about
 
 # By files: their fixtures are made once. In the order of the folders: the long ones come first.
 test: $(STAMP) ## the whole suite (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not browser and not cluster'
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not browser and not cluster'
 
 test-fast: $(STAMP) ## units only (under a minute)
 	$(BIN)/python -m pytest -n 2 tests/unit -m 'not slow and not model and not registry and not browser and not cluster'
