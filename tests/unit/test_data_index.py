@@ -145,6 +145,7 @@ def _config(data: Path, model: Path, **values: Any) -> SubsetConfig:
     return SubsetConfig.model_validate({**base, **places, **values})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [
