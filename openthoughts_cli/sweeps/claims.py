@@ -37,13 +37,8 @@ def claim_runs(wanted: Mapping[str, RunDirectory]) -> dict[str, RunDirectory]:
     make_directory(root)
     with as_storage_errors(root / _LOCK), FileLock(root / _LOCK):
         before = _claims()
-        # A claim has served its time once there is a record in its run, though it be damaged.
-        kept = {
-            i: name
-            for i, name in before.items()
-            if not RunDirectory(root / name).record_path.exists()
-        }
-        # Only now: a record that comes between the two looks must be found by the second.
+        kept = {i: name for i, name in before.items() if not _has_begun(RunDirectory(root / name))}
+        # Only now: a run that begins between the two looks must be found by the second.
         there = runs_by_identity(set(wanted))
         names: dict[str, str] = {}
         for identity, run in wanted.items():
@@ -55,6 +50,18 @@ def claim_runs(wanted: Mapping[str, RunDirectory]) -> dict[str, RunDirectory]:
         if after != before:
             write_whole(root / _CLAIMS, json.dumps(after, indent=2) + "\n")
     return {identity: RunDirectory(root / name) for identity, name in names.items()}
+
+
+def _has_begun(run: RunDirectory) -> bool:
+    """Whether a claim has served its time. Of a run's two files the config is written last; a damaged
+    record is of a run that began and that nobody can go on with."""
+    if run.config_path.exists():
+        return True
+    try:
+        read_object(run.record_path)
+    except DataError:
+        return True
+    return False
 
 
 def _claims() -> dict[str, str]:

@@ -45,6 +45,8 @@ def test_the_blocks_of_a_page_run(
         "OT_SUBSET__TOKENIZER": str(tiny_model),
         "COLUMNS": "80",
     }
+    if page.name == "README.md":
+        environ["OT_TRAIN__MAX_STEPS"] = "4"
     if page.name == "tutorial.md":  # its grid spells `base` and `subset` out; others name files
         environ["OT_SWEEP__BASE__MODEL"] = str(tiny_model)
         environ["OT_SWEEP__SUBSET__TOKENIZER"] = str(tiny_model)

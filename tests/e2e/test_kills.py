@@ -31,8 +31,8 @@ SETTINGS = (
     "--set", "evals={nll: {every: 3, at_start: true}, "
     "arithmetic: {every: 5, limit: 3, n: 2, max_tokens: 8}}",
 )  # fmt: skip
-LOCAL_KILLS = 20 * SOAK
-REMOTE_KILLS = 12 * SOAK
+LOCAL_KILLS = 10 * SOAK
+REMOTE_KILLS = 20 * SOAK
 KILLED_WITHIN = 1.1 if SOAK > 1 else 0.8
 """Of the time that a whole run takes. What goes on is nearer to its end, so the end is met as well."""
 

@@ -27,6 +27,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
+from openthoughts_cli.chat.renderer import load_renderer
 from openthoughts_cli.engine.base import ModelInfo
 from openthoughts_cli.places import cache_dir
 from tests.doubles.dataset_hub import DatasetHub, dataset_hub
@@ -118,6 +119,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Generator[DatasetHub]:
 @pytest.fixture
 def environ(tmp_path: Path, hub: DatasetHub) -> dict[str, str]:
     """The planted keys; every place that a program may write to by itself is in `tmp_path`."""
+    load_renderer(QWEN)  # into the shared cache: the hub of these journeys has no models
     for name in ("home", "tmp", "cache"):
         (tmp_path / name).mkdir()
     for shared in ("tokenizers", "wheels", "said", "renderers"):  # public, and slow to make

@@ -30,7 +30,7 @@ def scores(number: int) -> EvalDone:
 
 def attempt(run: RunDirectory, number: int, events: list[Event]) -> None:
     log = RunLog(run, number)
-    with copied_to_wandb(OFFLINE, run, {"lora_rank": 32}) as copy:
+    with copied_to_wandb(OFFLINE, run, {"lora_rank": 32}, finish_s=120.0) as copy:
         hear = fan_out(log, copy)
         for event in events:
             hear(event)
