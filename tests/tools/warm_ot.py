@@ -12,6 +12,7 @@ Run as a program it is the parent: it serves a Unix socket until its stdin close
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -88,8 +89,9 @@ class Started:
         self.returncode: int | None = None
 
     def send_signal(self, sent: signal.Signals) -> None:
-        """Send it a signal."""
-        os.kill(self.pid, sent)
+        """Send it a signal; one that has ended hears none."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, sent)
 
     def poll(self, timeout: float = 0) -> int | None:
         """Its exit code, or None if it still runs after so many seconds."""
