@@ -35,7 +35,7 @@ quickstart: $(STAMP) ## from nothing to a trained, scored model and a page about
 test: $(STAMP) ## the whole suite (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not browser and not cluster'
 
-test-fast: $(STAMP) ## units only (under a minute)
+test-fast: $(STAMP) ## units only (a minute or so)
 	$(BIN)/python -m pytest -n 2 tests/unit -m 'not slow and not torch and not model and not registry and not browser and not cluster'
 
 test-cluster: $(STAMP) ## sweeps on a Ray cluster of its own on this machine, with killed workers
