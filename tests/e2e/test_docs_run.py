@@ -1,7 +1,8 @@
 """Every command and code block that the documentation shows is run as it stands there.
 
 The model is a tiny random one (by OT_..._MODEL), and `ot` is forked from a process that has imported
-everything, so that a page takes seconds; all else is as a reader has it: the shell, the built-in rows, the
+everything, so that a page takes seconds, and the
+README trains four steps; all else is as a reader has it: the shell, the built-in rows, the
 shipped configs, no network.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.doc_blocks import REPOSITORY, blocks, pages, unmarked_commands
+from tests.e2e.conftest import own_environment
 from tests.tools.warm_ot import WarmOt
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
@@ -37,8 +39,7 @@ def test_the_blocks_of_a_page_run(
 ) -> None:
     shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
     ot = warm.client(tmp_path_factory.mktemp("bin"))
-    environ = {k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS")}
-    environ |= {
+    environ = own_environment() | {
         "PATH": f"{ot.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "OT_TRAIN__MODEL": str(tiny_model),
         "OT_EVAL__MODEL": str(tiny_model),

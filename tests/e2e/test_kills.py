@@ -18,7 +18,7 @@ from openthoughts_cli.runs.layout import RunDirectory
 from openthoughts_cli.runs.log import eval_metrics, step_metrics
 from openthoughts_cli.store import read_lines
 from tests.doubles.tinker_server import KEY, TinkerServer
-from tests.e2e.conftest import RunOt
+from tests.e2e.conftest import RunOt, own_environment
 from tests.e2e.test_recipe import cut_subset
 from tests.tools.tally import SOAK, tally
 from tests.tools.warm_ot import WarmStart
@@ -38,8 +38,7 @@ KILLED_WITHIN = 1.1 if SOAK > 1 else 0.8
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS")}
-    return {**kept, "OMP_NUM_THREADS": "1", **more}
+    return {**own_environment(), "OMP_NUM_THREADS": "1", **more}
 
 
 @contextlib.contextmanager

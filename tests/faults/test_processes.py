@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from openthoughts_cli.runs.log import eval_metrics, run_status, step_metrics
 from tests.doubles.chat_models import chatml_folder
 from tests.doubles.tinker_faults import Ending, FaultSchedule
 from tests.doubles.tinker_server import KEY
+from tests.e2e.conftest import own_environment
 from tests.faults.trial import check_changes, open_server
 from tests.tools.warm_ot import WarmStart
 
@@ -29,8 +29,7 @@ def warm(place: Path) -> Generator[WarmStart]:
     """Starts real processes in a directory with a subset `small`, cut for the model `m`."""
     (place / "m").mkdir()
     chatml_folder(place / "m")
-    kept = {k: v for k, v in os.environ.items() if k not in ("OT_RUNS", "OT_SUBSETS")}
-    env = {**kept, "TINKER_API_KEY": KEY}
+    env = {**own_environment(), "TINKER_API_KEY": KEY}
     modules = ("openthoughts_cli.engine.tinker.engine", "openthoughts_cli.cli.subset")
     with WarmStart(place, modules=modules, env=env, log=place / "said.txt") as started:
         started.start(

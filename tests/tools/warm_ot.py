@@ -30,6 +30,7 @@ from pathlib import Path
 __all__ = [
     "COMMANDS",
     "LOCAL",
+    "STRICT",
     "TINKER",
     "Ended",
     "Started",
@@ -51,6 +52,9 @@ COMMANDS = (
 )
 LOCAL = (*COMMANDS, "openthoughts_cli.engine.local.engine", "peft")
 TINKER = (*COMMANDS, "openthoughts_cli.engine.tinker.engine")
+
+STRICT = ("-W", "error::FutureWarning")
+"""Options of the interpreter under which a deprecated call is an error."""
 
 _CLIENT = """#!{python} -SE
 import json, os, socket, sys
@@ -119,7 +123,7 @@ class WarmOt:
     Args:
         modules: what is imported beforehand.
         env: the environment in which that is done; those of the processes are their own.
-        options: options of the interpreter, such as `-W error::FutureWarning`.
+        options: options of the interpreter, such as `STRICT`.
     """
 
     def __init__(
@@ -204,7 +208,7 @@ def run_cold(
 ) -> Ended:
     """The same by an interpreter of its own."""
     done = subprocess.run(
-        [sys.executable, "-W", "error::FutureWarning", "-m", "openthoughts_cli", *arguments],
+        [sys.executable, *STRICT, "-m", "openthoughts_cli", *arguments],
         cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=timeout_s, check=False,
     )  # fmt: skip
